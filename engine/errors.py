@@ -1,0 +1,208 @@
+"""Every error the engine raises, one tree.
+
+::
+
+    EngineError
+    ├── UsageError                (ValueError)      the caller asked for something that cannot be
+    │   ├── InvalidURL                              an address that is not an absolute http(s) URI
+    │   ├── InvalidHeader                           a field name or value that must not go on the wire
+    │   └── ClosedError                             the client, pool, stream or server was closed before
+    ├── ProtocolError
+    │   ├── LocalProtocolError                      this side would break the protocol; nothing was sent
+    │   └── RemoteProtocolError                     the peer broke the protocol
+    │       ├── LimitExceeded                       the peer's input passed a limit that protects this side
+    │       ├── IncompleteMessage                   the connection ended before the message did
+    │       └── DecodingError                       a coding (gzip, deflate, …) is corrupt or cut short
+    ├── NetworkError              (OSError)
+    │   ├── ConnectError                            no connection could be made
+    │   │   ├── ResolveError                        the name has no address
+    │   │   └── TLSError                            the TLS handshake failed
+    │   │       └── CertificateError                … because the certificate is not to be trusted
+    │   ├── ReadError                               the connection broke while reading
+    │   ├── WriteError                              the connection broke while writing
+    │   └── ConnectionClosed                        the peer closed before any byte of the answer
+    ├── Timeout                   (TimeoutError)
+    │   ├── ConnectTimeout
+    │   ├── ReadTimeout
+    │   ├── WriteTimeout
+    │   └── PoolTimeout                             no connection became free in time
+    ├── RedirectError                               carries the chain of URIs that led here
+    │   └── TooManyRedirects
+    ├── BodyNotReplayable                           a redirect or retry needs a body that was consumed
+    └── StatusError                                 `raise_for_status` on an answer of 400 or above
+
+Errors are raised where the fault is found, in these types: no layer translates them. `RemoteProtocolError.status` is the
+status code a server answers such input with.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BodyNotReplayable",
+    "CertificateError",
+    "ClosedError",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionClosed",
+    "DecodingError",
+    "EngineError",
+    "IncompleteMessage",
+    "InvalidHeader",
+    "InvalidURL",
+    "LimitExceeded",
+    "LocalProtocolError",
+    "NetworkError",
+    "PoolTimeout",
+    "ProtocolError",
+    "ReadError",
+    "ReadTimeout",
+    "RedirectError",
+    "RemoteProtocolError",
+    "ResolveError",
+    "StatusError",
+    "TLSError",
+    "Timeout",
+    "TooManyRedirects",
+    "UsageError",
+    "WriteError",
+    "WriteTimeout",
+]
+
+
+class EngineError(Exception):
+    """Base of every error raised by the engine on purpose."""
+
+
+class UsageError(EngineError, ValueError):
+    """The caller passed something that cannot be done; nothing was sent."""
+
+
+class InvalidURL(UsageError):
+    """The URI is malformed, relative, or of a scheme this client does not speak."""
+
+
+class InvalidHeader(UsageError):
+    """A field name or value holds characters that must not reach the wire (RFC 9110 section 5.5)."""
+
+
+class ClosedError(UsageError):
+    """The object was closed before this call."""
+
+
+class ProtocolError(EngineError):
+    """A rule of HTTP was broken, by this side or by the peer."""
+
+
+class LocalProtocolError(ProtocolError):
+    """This side was about to break the protocol; the offending bytes were not sent."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the protocol.
+
+    Args:
+        message: what was wrong, naming the offending part.
+        status: the status code with which a server refuses such input.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LimitExceeded(RemoteProtocolError):
+    """The peer sent more of something than this side is set to accept."""
+
+
+class IncompleteMessage(RemoteProtocolError):
+    """The connection ended in the middle of a message: what was received of it must not be taken for the whole."""
+
+
+class DecodingError(RemoteProtocolError):
+    """A transfer or content coding is unknown, corrupt or cut short."""
+
+
+class NetworkError(EngineError, OSError):
+    """The operating system reported a failure; `errno` is kept where there is one."""
+
+
+class ConnectError(NetworkError):
+    """No connection could be made to the target."""
+
+
+class ResolveError(ConnectError):
+    """The host name could not be resolved to an address."""
+
+
+class TLSError(ConnectError):
+    """The TLS handshake failed; `__cause__` is the `ssl.SSLError`."""
+
+
+class CertificateError(TLSError):
+    """The peer's certificate was refused: untrusted, expired or for another name."""
+
+
+class ReadError(NetworkError):
+    """The connection broke while reading."""
+
+
+class WriteError(NetworkError):
+    """The connection broke while writing."""
+
+
+class ConnectionClosed(NetworkError):
+    """The peer closed the connection before the first byte of an answer."""
+
+
+class Timeout(EngineError, TimeoutError):
+    """A time limit passed; the subclass names the phase that was cut short."""
+
+
+class ConnectTimeout(Timeout):
+    """Resolving, connecting or the TLS handshake took too long."""
+
+
+class ReadTimeout(Timeout):
+    """The peer sent nothing in time, or the whole answer took too long."""
+
+
+class WriteTimeout(Timeout):
+    """The peer did not take the data in time."""
+
+
+class PoolTimeout(Timeout):
+    """No connection of the pool became free in time."""
+
+
+class RedirectError(EngineError):
+    """A redirect cannot be followed.
+
+    Args:
+        message: why.
+        chain: every URI requested so far, in order, and the one refused last.
+    """
+
+    def __init__(self, message: str, chain: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.chain = chain
+
+
+class TooManyRedirects(RedirectError):
+    """More redirects than `max_redirects`."""
+
+
+class BodyNotReplayable(EngineError):
+    """The request body was consumed and cannot be sent again for a redirect or retry."""
+
+
+class StatusError(EngineError):
+    """The response's status says that the request failed.
+
+    Args:
+        message: the status and the URI.
+        status: the status code, 400 to 599.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
