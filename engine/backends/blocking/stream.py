@@ -1,0 +1,212 @@
+"""A connected socket as a blocking `ByteStream`.
+
+The socket is non-blocking, so that one thread may read while another writes and neither waits inside a system call that
+the other needs; waiting is done by `poll`. A request and its answer cost three system calls: send, poll, recv.
+
+Closing while another thread waits: a descriptor must not be closed under a thread that is about to use its number, for
+the system may give the same number to somebody else's new connection. So `close` only shuts the connection down, which
+wakes the thread, and the last thread to leave closes the descriptor. The order of the flags makes it safe: a user
+announces itself first and looks at `_closed` after, `close` sets `_closed` first and looks for users after.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TypeVar
+
+from ...errors import NetworkError, ReadError, ReadTimeout, WriteError, WriteTimeout
+from ..base import FOREVER, Address, ByteStream
+from ..sockets import CLOSED_HERE, address_of, prepare, translated
+from .readiness import LONGEST_MS, READ, WRITE, create_poller, milliseconds_until
+
+__all__ = ["BlockingStream"]
+
+Error = TypeVar("Error", bound=NetworkError)
+
+# A program may have given SIGPIPE its deadly default back; ask for EPIPE instead where the system lets us.
+_SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
+# Asking recv for 128 KiB or more makes the allocator map and unmap pages each time (15 µs): not before input is plenty.
+_SMALL, _BIG = 64 * 1024, 256 * 1024
+
+
+class BlockingStream(ByteStream):
+    """See the module and `ByteStream`.
+
+    Args:
+        sock: a connected socket; the stream owns it from now on.
+        peer: the peer's address where it is known, as `accept` returns it.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_eof_sent",
+        "_local",
+        "_more",
+        "_peer",
+        "_poll",
+        "_receiving",
+        "_recv",
+        "_send",
+        "_sending",
+        "_size",
+        "_sock",
+    )
+
+    def __init__(self, sock: socket.socket, peer: Address | None = None) -> None:
+        prepare(sock)
+        self._sock = sock
+        self._send = sock.send
+        self._recv = sock.recv
+        self._poll = create_poller((sock, READ)).poll
+        self._size = _SMALL
+        self._more = False  # the last recv got all it asked for: there is probably more, and no need to poll first
+        self._closed = self._receiving = self._sending = self._eof_sent = False
+        self._local: Address | None = None
+        self._peer = peer
+
+    async def receive_some(self, max_bytes: int, deadline: float) -> bytes:
+        """See `ByteStream.receive_some`."""
+        self._receiving = True
+        try:
+            if self._closed:
+                raise ReadError(CLOSED_HERE)
+            size = self._size
+            if max_bytes < size:
+                size = max_bytes
+            while True:
+                if self._more:
+                    self._more = False
+                else:
+                    timeout = None if deadline == FOREVER else milliseconds_until(deadline)
+                    if not self._poll(timeout) and timeout != LONGEST_MS:
+                        raise ReadTimeout("no data came in time")
+                try:
+                    data = self._recv(size)
+                    break
+                except BlockingIOError:
+                    continue
+            if self._closed:
+                raise ReadError(CLOSED_HERE)
+            if len(data) == size:
+                self._more = True
+                if size == _SMALL:
+                    self._size = _BIG
+            elif len(data) < _SMALL:
+                self._size = _SMALL
+            return data
+        except (ReadError, ReadTimeout):
+            raise
+        except OSError as fault:
+            raise self._failure(ReadError, fault) from fault
+        finally:
+            self._receiving = False
+            if self._closed:
+                self._release()
+
+    def _failure(self, kind: type[Error], fault: OSError) -> Error:
+        """What a failing system call means: the descriptor may be gone because `close` was called."""
+        return kind(CLOSED_HERE) if self._closed else translated(kind, fault)
+
+    async def send_some(self, data: bytes | bytearray | memoryview, deadline: float, or_readable: bool = False) -> int:
+        """See `ByteStream.send_some`."""
+        self._sending = True
+        try:
+            if self._closed:
+                raise WriteError(CLOSED_HERE)
+            try:
+                return self._send(data, _SEND_FLAGS)
+            except BlockingIOError:
+                return self._send_slowly(data, deadline, or_readable)
+        except (WriteError, WriteTimeout):
+            raise
+        except OSError as fault:
+            raise self._failure(WriteError, fault) from fault
+        finally:
+            self._sending = False
+            if self._closed:
+                self._release()
+
+    def _send_slowly(self, data: bytes | bytearray | memoryview, deadline: float, or_readable: bool) -> int:
+        # A poller of its own: the stream's may be in use by the thread that reads.
+        poller = create_poller((self._sock, WRITE | READ if or_readable else WRITE))
+        while True:
+            timeout = milliseconds_until(deadline)
+            ready = poller.poll(timeout)
+            if self._closed:
+                raise WriteError(CLOSED_HERE)
+            if not ready:
+                if timeout is not None and timeout >= LONGEST_MS:
+                    continue
+                raise WriteTimeout("the peer did not take the data in time")
+            try:
+                return self._send(data, _SEND_FLAGS)
+            except BlockingIOError:
+                if or_readable and self.is_readable():
+                    return 0
+
+    async def send_eof(self, deadline: float) -> None:
+        """See `ByteStream.send_eof`; never waits here."""
+        if self._closed:
+            raise WriteError(CLOSED_HERE)
+        if not self._eof_sent:
+            try:
+                self._sock.shutdown(socket.SHUT_WR)
+            except OSError as fault:
+                raise translated(WriteError, fault) from fault
+            self._eof_sent = True
+
+    def is_readable(self) -> bool:
+        """See `ByteStream.is_readable`."""
+        if self._closed:
+            return True
+        try:
+            return bool(create_poller((self._sock, READ)).poll(0))
+        except (OSError, ValueError):  # closed in between, by another thread
+            return True
+
+    def close(self) -> None:
+        """See `ByteStream.close`. A thread that waits in this stream gets `ReadError` or `WriteError`."""
+        self._closed = True
+        if self._receiving or self._sending:
+            try:
+                self._sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # not connected any more: then nobody waits for long
+        if not (self._receiving or self._sending):
+            self._release()
+
+    def _release(self) -> None:
+        if not (self._receiving or self._sending):
+            try:
+                self._sock.close()
+            except OSError:
+                pass  # some systems report a reset here; the descriptor is gone all the same
+
+    @property
+    def is_closed(self) -> bool:
+        """See `ByteStream.is_closed`."""
+        return self._closed
+
+    @property
+    def local_address(self) -> Address:
+        """See `ByteStream.local_address`."""
+        if self._local is None:
+            try:
+                self._local = address_of(self._sock, self._sock.getsockname())
+            except OSError:
+                return Address(0)
+        return self._local
+
+    @property
+    def peer_address(self) -> Address:
+        """See `ByteStream.peer_address`."""
+        if self._peer is None:
+            try:
+                self._peer = address_of(self._sock, self._sock.getpeername())
+            except OSError:
+                return Address(0)
+        return self._peer
+
+    def fileno(self) -> int:
+        """See `ByteStream.fileno`."""
+        return -1 if self._closed else self._sock.fileno()

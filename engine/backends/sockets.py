@@ -1,0 +1,140 @@
+"""What the socket-based backends share: opening, naming and preparing sockets, and turning `OSError` into our errors.
+
+Nothing here waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any, TypeVar
+
+from ..errors import ConnectError, NetworkError
+from .base import Address
+
+__all__ = ["CLOSED_HERE", "Opening", "address_of", "is_connect_pending", "prepare", "translated"]
+
+CLOSED_HERE = "closed by this side"
+Error = TypeVar("Error", bound=NetworkError)
+
+# Windows reports a connect in progress as WSAEWOULDBLOCK. On AF_UNIX, EAGAIN means something else: see `Opening`.
+_PENDING = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, errno.EINTR})
+
+
+def translated(kind: type[Error], fault: OSError) -> Error:
+    """Make an error of `kind` with the errno and text of `fault`; raise it `from fault`."""
+    if fault.errno is None:
+        return kind(str(fault))
+    return kind(fault.errno, fault.strerror or os.strerror(fault.errno))
+
+
+def prepare(sock: socket.socket) -> None:
+    """Make `sock` non-blocking and, on TCP, send small segments at once (TCP_NODELAY)."""
+    sock.setblocking(False)
+    if sock.family != getattr(socket, "AF_UNIX", None):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass  # not TCP, or (macOS) reset already: the next read or write will tell
+
+
+def address_of(sock: socket.socket, name: Any) -> Address:
+    """Turn what `getsockname` or `getpeername` gave into an `Address`."""
+    family = int(sock.family)
+    if isinstance(name, tuple):
+        return Address(family, name[0], name[1])
+    # AF_UNIX: an unnamed socket has "" and one in Linux' abstract namespace bytes that begin with NUL.
+    return Address(family, os.fsdecode(name) or None if isinstance(name, (str, bytes)) else None)
+
+
+def is_connect_pending(family: int, code: int) -> bool:
+    """Whether the errno of a `connect` means "wait until it is writable"."""
+    return code in _PENDING and not (code == errno.EAGAIN and family == getattr(socket, "AF_UNIX", None))
+
+
+class Opening:
+    """A socket in the middle of a non-blocking connect.
+
+    Args:
+        family: `socket.AF_INET` or the like.
+        address: where to, in numbers, as `socket.connect` takes it.
+        local_address: where to bind first.
+
+    Raises:
+        ConnectError: creating, binding or connecting failed at once.
+
+    Attributes:
+        sock: the socket.
+        done: whether the connect is over, well or not.
+        error: the errno it failed with, 0 when it did not.
+        must_retry: the listener's queue is full, which AF_UNIX reports instead of waiting. Readiness means nothing
+            then: call `check` again after a while.
+    """
+
+    __slots__ = ("_address", "done", "error", "must_retry", "sock")
+
+    def __init__(self, family: int, address: Any, local_address: Any) -> None:
+        self._address = address
+        self.done = self.must_retry = False
+        self.error = 0
+        try:
+            self.sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as fault:
+            raise translated(ConnectError, fault) from fault
+        try:
+            prepare(self.sock)
+            if local_address is not None:
+                self.sock.bind(local_address)
+            self._judge(self.sock.connect_ex(address))
+            if self.error:
+                raise ConnectError(self.error, os.strerror(self.error))
+        except ConnectError:
+            self.sock.close()
+            raise
+        except OSError as fault:
+            self.sock.close()
+            raise translated(ConnectError, fault) from fault
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def _judge(self, code: int) -> None:
+        if code in (0, errno.EISCONN):
+            self.done = True
+        elif code == errno.EAGAIN and not is_connect_pending(self.sock.family, code):
+            self.must_retry = True
+        elif not is_connect_pending(self.sock.family, code):
+            self.done, self.error = True, code
+
+    def check(self) -> bool:
+        """Look, once the socket is ready (or some time passed, with `must_retry`), how it went; return `done`."""
+        if self.done:
+            return True
+        if self.must_retry:
+            self.must_retry = False
+            self._judge(self.sock.connect_ex(self._address))
+            return self.done
+        try:
+            self.error = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not self.error:
+                self.sock.getpeername()  # readiness can be spurious
+        except OSError as fault:
+            if fault.errno == errno.ENOTCONN:
+                return False
+            self.error = fault.errno or errno.EIO
+        self.done = True
+        return True
+
+    def take(self) -> socket.socket:
+        """Return the connected socket, or raise `ConnectError`."""
+        if self.error:
+            self.sock.close()
+            raise ConnectError(self.error, os.strerror(self.error))
+        if not self.done:
+            raise RuntimeError("the connection attempt is not finished")
+        return self.sock
+
+    def close(self) -> None:
+        """Release the socket. Idempotent."""
+        self.sock.close()

@@ -1,0 +1,1 @@
+"""Protocols over byte streams, written once as `async def` over `backends.base`."""
