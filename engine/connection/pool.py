@@ -1,0 +1,365 @@
+"""Connections kept for reuse, shared by threads or tasks, within limits and with a queue.
+
+The pool knows nothing of HTTP: it moves objects that can be asked `is_usable()` and told to `close()`. Who gets what
+is decided by `pool_ledger`, whose docstring has the laws of order and fairness; this module adds guard, clock,
+waiting, forks.
+
+- The guard covers steps of the ledger only: opening, checking, closing and waking happen outside it.
+- Whoever owns a connection or the room for one (a caller, a ticket that was served) passes it on when it fails or is
+  cancelled, and wakes who gets it.
+
+Connections that serve many exchanges at once fit the same shape: `acquire` answers per use rather than per
+connection, `release` is called once per use, and a ledger may hand one connection to several tickets.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakSet
+
+from ..backends.base import Backend
+from ..errors import ClosedError, PoolTimeout, UsageError
+from .pool_ledger import Ledger, Origin, Slot, Ticket
+from .pool_limits import PoolLimits, PoolStatistics
+
+__all__ = ["Pool", "Poolable"]
+
+
+class Poolable(Protocol):
+    """What the pool asks of a connection. Connections are told apart by identity: do not define `__eq__` on them."""
+
+    def is_usable(self) -> bool:
+        """Tell without waiting whether the connection can serve again: neither closed nor ended, and nothing unread.
+
+        Costs one poll of the socket. What arrives while no exchange is on is a `408`, a goodbye or an attack.
+        """
+
+    def close(self) -> None:
+        """Release the socket now: no wait, no goodbye to the peer. Idempotent; never raises."""
+
+
+K = TypeVar("K", bound=Hashable)
+C = TypeVar("C", bound=Poolable)
+
+
+class Pool(Generic[K, C]):
+    """Connections by key, within `limits`.
+
+    Thread-safe with a blocking backend; with an async backend it belongs to the tasks of one loop. After a fork the
+    child has an empty pool with new figures; the connections in it stay the parent's.
+
+    A key (scheme, host, port, proxy, TLS identity) is hashed on every request: use a tuple of a few strings, or a
+    class that computes its hash once, and keep one object per origin so that comparing is a test of identity.
+
+    Args:
+        backend: gives clock, guard and waiters.
+        limits: see `PoolLimits`.
+        opener: `await opener(key, deadline)` makes a connection or raises; it is cancelled with the caller of
+        `acquire`.
+    """
+
+    def __init__(self, backend: Backend, limits: PoolLimits, opener: Callable[[K, float], Awaitable[C]]) -> None:
+        self._backend = backend
+        self._now = backend.now
+        self._limits = limits
+        self._opener = opener
+        self._closed = False
+        self._guard = backend.create_guard()
+        self._ledger: Ledger[K, C] = Ledger(limits)
+        self._abandoned: deque[C] = deque()
+        self._inherited: list[C] = []
+        _pools.add(self)
+
+    @property
+    def limits(self) -> PoolLimits:
+        """The limits given."""
+        return self._limits
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def statistics(self) -> PoolStatistics:
+        """A consistent snapshot of the figures."""
+        with self._guard:
+            return self._ledger.statistics()
+
+    async def acquire(
+        self,
+        key: K,
+        deadline: float,
+        fresh: bool = False,
+        wait_limit: float | None = None,
+        open_limit: float | None = None,
+    ) -> tuple[C, bool]:
+        """Return a connection for the caller alone, and whether it has served before.
+
+        Takes the idle connection used last; opens one when there is none and the limits allow, closing the one idle
+        longest where the total is used up; else waits in line. The caller must `release` the connection. Cancelling
+        loses nothing: what was being handed over goes to the next in line.
+
+        Args:
+            key: the origin; see the class.
+            deadline: on the backend's clock, for queue and opening together. Not looked at where neither is needed.
+            fresh: never take one that has served before: for the one retry after such a connection failed.
+            wait_limit, open_limit: seconds for standing in line and for opening, each within the deadline; None for no
+                limit of their own.
+
+        Raises:
+            PoolTimeout: none became free in time.
+            ClosedError: the pool is closed, or was closed meanwhile.
+            EngineError: whatever `opener` raises.
+        """
+        if not fresh:
+            slot: Slot[K, C] | None = None
+            try:
+                with self._guard:
+                    slot = self._ledger.take_idle(key)
+                if slot is not None and self._is_alive(slot):
+                    return slot.connection, True
+            except BaseException:
+                if slot is not None:
+                    self._retire((slot,))
+                raise
+            if slot is not None:
+                return await self._use(slot.origin, self._replace(slot), deadline, open_limit)
+        return await self._open_or_wait(key, deadline, fresh, wait_limit, open_limit)
+
+    def release(self, connection: C, reusable: bool) -> None:
+        """Give back what `acquire` returned, once per use. Never waits.
+
+        A connection that is not `reusable`, or comes back after `close`, is closed. So is one that the pool does not
+        know (any more): that is what a forked child does with the connections its parent was using. Not for
+        finalizers: see `release_from_finalizer`.
+
+        Raises:
+            UsageError: the connection is idle in the pool: it was released before.
+        """
+        if self._abandoned:
+            self._close_abandoned()
+        if reusable:
+            now = self._now()
+            with self._guard:
+                if not self._closed and self._ledger.keep(connection, now):
+                    return
+        self._release_slowly(connection, reusable)
+
+    def release_from_finalizer(self, connection: C) -> None:
+        """Leave a connection whose user was garbage to be closed by the next call that releases or opens one.
+
+        For `__del__` and weak reference callbacks: they run in the middle of anything, a pool operation of the same
+        thread included, and must not take its guard. Callers waiting in line notice only at that next call.
+        """
+        self._abandoned.append(connection)
+
+    def detach(self, connection: C) -> None:
+        """Forget a connection in use: from now on it speaks another protocol, and its user closes it.
+
+        Raises:
+            UsageError: it is not in use.
+        """
+        with self._guard:
+            slot = self._ledger.find(connection)
+            if slot is None:
+                return
+            if not slot.in_use:
+                raise UsageError("a connection that is not in use cannot be detached from the pool")
+            self._ledger.forget(slot)
+            served = self._ledger.give_room_back(slot.origin)
+        _wake(served)
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._guard:
+            idle = self._ledger.take_all_idle()
+        self._retire(idle)
+        self._close_abandoned()
+
+    def close(self) -> None:
+        """Close what is idle, fail who waits with `ClosedError`, and close the rest as it is released. Idempotent."""
+        with self._guard:
+            self._closed = True
+            failed = self._ledger.fail_waiters()
+            idle = self._ledger.take_all_idle()
+        for ticket in failed:
+            ticket.waiter.wake()
+        self._retire(idle)
+        self._close_abandoned()
+
+    def _is_alive(self, slot: Slot[K, C]) -> bool:
+        return self._now() - slot.idle_since < self._ledger.expiry and slot.connection.is_usable()
+
+    def _earlier(self, deadline: float, limit: float | None) -> float:
+        return deadline if limit is None else min(deadline, self._now() + limit)
+
+    async def _open_or_wait(
+        self, key: K, deadline: float, fresh: bool, wait_limit: float | None, open_limit: float | None
+    ) -> tuple[C, bool]:
+        if self._abandoned:
+            self._close_abandoned()
+        slot = victim = ticket = None
+        with self._guard:
+            if self._closed:
+                raise ClosedError("the connection pool is closed")
+            if not fresh:
+                slot = self._ledger.take_idle(key)  # since the first look one may have been released
+            if slot is None:
+                origin, granted, victim = self._ledger.take_room(key)
+                if not granted:
+                    ticket = self._ledger.enqueue(origin, fresh, self._backend.create_waiter)
+            else:
+                origin = slot.origin
+        if victim is not None:
+            victim.connection.close()
+        if ticket is not None:
+            slot = await self._wait(ticket, self._earlier(deadline, wait_limit))
+        return await self._use(origin, slot, deadline, open_limit)
+
+    async def _wait(self, ticket: Ticket[K, C], deadline: float) -> Slot[K, C] | None:
+        """Wait for the grant and return its slot, or None for a room; the caller then owns it."""
+        try:
+            await ticket.waiter.wait(deadline)
+            with self._guard:
+                if ticket.granted:  # if only between the deadline and this line: still as good as any
+                    return ticket.slot
+                closed, figures = self._closed, self._ledger.statistics()
+                self._ledger.dequeue(ticket)
+        except BaseException:
+            self._forsake(ticket)
+            raise
+        if closed:
+            raise ClosedError("the connection pool was closed while a connection was waited for")
+        raise PoolTimeout(
+            f"no connection became free in time: {figures.in_use} in use, {figures.opening} being opened, "
+            f"{figures.waiting} waiting"
+        )
+
+    def _forsake(self, ticket: Ticket[K, C]) -> None:
+        """Leave the line, and pass on what was granted meanwhile."""
+        with self._guard:
+            served, slot = self._ledger.forsake(ticket)
+        _wake(served)
+        if slot is not None:
+            self._release_slowly(slot.connection, True)
+
+    async def _use(
+        self, origin: Origin[K, C], slot: Slot[K, C] | None, deadline: float, open_limit: float | None
+    ) -> tuple[C, bool]:
+        """Find the caller's connection alive or go to the next; without one, open it in the caller's room."""
+        while slot is not None:
+            try:
+                alive = self._is_alive(slot)
+            except BaseException:
+                self._retire((slot,))
+                raise
+            if alive:
+                return slot.connection, True
+            slot = self._replace(slot)
+        try:
+            connection = await self._opener(origin.key, self._earlier(deadline, open_limit))
+        except BaseException:
+            with self._guard:
+                served = self._ledger.give_room_back(origin)
+            _wake(served)
+            raise
+        with self._guard:
+            slot = self._ledger.add(origin, connection)
+            closed = self._closed
+        if closed:
+            self._retire((slot,))
+            raise ClosedError("the connection pool was closed while a connection was opened")
+        return connection, False
+
+    def _replace(self, slot: Slot[K, C]) -> Slot[K, C] | None:
+        """Close a dead connection; return the next idle one of its origin, or None: the room is then the caller's.
+
+        Who was served once does not queue again behind those who came later.
+        """
+        slot.connection.close()
+        served = None
+        with self._guard:
+            self._ledger.count_dead(slot, self._now())
+            self._ledger.strike_out(slot)
+            found = self._ledger.take_idle(slot.origin.key)
+            closed = self._closed
+            if found is not None or closed:
+                served = self._ledger.give_room_back(slot.origin)
+        _wake(served)
+        if closed:
+            raise ClosedError("the connection pool is closed")
+        return found
+
+    def _release_slowly(self, connection: C, reusable: bool) -> None:
+        """Release where there is more to do than to make a connection idle."""
+        served, surplus = None, []
+        with self._guard:
+            slot = self._ledger.find(connection)
+            if slot is not None and not slot.in_use:
+                raise UsageError("the connection was released before")
+            if slot is not None and reusable and not self._closed:
+                now = self._now()
+                served, spent = self._ledger.pass_on(slot, now)
+                surplus = [slot] if spent else self._ledger.take_surplus(now)
+            elif slot is not None:
+                surplus = [slot]
+        _wake(served)
+        if slot is None:
+            connection.close()
+        self._retire(surplus)
+
+    def _retire(self, slots: Iterable[Slot[K, C]]) -> None:
+        """Close connections that were taken out of circulation, and only then give their rooms to others."""
+        for slot in slots:
+            slot.connection.close()
+            with self._guard:
+                self._ledger.strike_out(slot)
+                served = self._ledger.give_room_back(slot.origin)
+            _wake(served)
+
+    def _close_abandoned(self) -> None:
+        while True:
+            try:
+                connection = self._abandoned.popleft()
+            except IndexError:  # another thread may have taken the last
+                return
+            with self._guard:
+                slot = self._ledger.find(connection)
+                lost = slot is not None and slot.in_use  # otherwise it was released after all
+            if slot is not None and lost:
+                self._retire((slot,))
+
+    def _restart_in_child(self) -> None:
+        """Begin anew in a forked child: only the forking thread lives on, and another may have held the guard."""
+        inherited = self._ledger.idle_connections()
+        self._guard = self._backend.create_guard()
+        self._ledger = Ledger(self._limits)
+        self._abandoned = deque()
+        if self._backend.colour == "blocking":
+            for connection in inherited:
+                connection.close()  # the descriptor only: no goodbye on the parent's TLS session
+        else:
+            # Closing through a loop removes the socket from the epoll set, which the child shares with the parent's
+            # loop. Kept, so that no finalizer does it either.
+            self._inherited += inherited
+
+
+def _wake(ticket: Ticket[Any, Any] | None) -> None:
+    if ticket is not None:
+        ticket.waiter.wake()
+
+
+_pools: WeakSet[Pool[Any, Any]] = WeakSet()
+
+
+def _restart_pools_in_child() -> None:
+    for pool in list(_pools):
+        pool._restart_in_child()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_restart_pools_in_child)
