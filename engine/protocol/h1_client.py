@@ -1,0 +1,171 @@
+"""The client role of the HTTP/1 machine: requests out, responses in."""
+
+from __future__ import annotations
+
+from ..errors import IncompleteMessage, LimitExceeded, LocalProtocolError, RemoteProtocolError
+from ..wire.h1_head import encode_head, format_fields, format_request_line, is_authority, parse_status_line
+from ..wire.headers import Headers
+from .h1 import Exchange, H1Machine, required_field
+from .h1_events import ConnectionEnded, Event, InformationalReceived, ResponseReceived
+from .h1_framing import BodyKind, frame_response, outgoing_length
+from .h1_sender import SendState
+
+__all__ = ["H1ClientMachine"]
+
+# RFC 9110 section 8.6: these methods give content a meaning, so its absence is said; others (GET, DELETE, …) stay silent.
+_METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+
+
+class H1ClientMachine(H1Machine):
+    """Sends requests and receives their responses, in order. See `H1Machine`."""
+
+    _informational = 0
+    # The last authority and its Host line: a connection mostly has one.
+    _host = ("", "Host: \r\n")
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def send_request(self, headers: Headers, end_stream: bool) -> bytes:
+        """Open a request and return its head.
+
+        Args:
+            headers: `:method`, `:path` (CONNECT: `:authority`), and `:authority` unless there is a `Host` field. A `Host`
+                field is sent as and where it stands; otherwise `Host` is sent first, from `:authority`.
+            end_stream: the request has no body. Otherwise `send_data` and `send_end` must follow.
+
+        Raises:
+            LocalProtocolError: the request cannot be sent so; the machine is as before.
+            InvalidHeader: a field must not go on the wire.
+        """
+        if self.sender.state is not SendState.IDLE or not self.keep_alive:
+            self._check_idle()
+            raise LocalProtocolError("the connection closes after the request before")
+        if self.exchanges and self.exchanges[-1].may_switch:
+            raise LocalProtocolError("the request before may switch protocols and is not answered")
+        first = headers.first_values()
+        method = first.get(":method") or required_field(headers, ":method")
+        text = self._format_start(headers, method) + format_fields(headers.raw_fields())
+        version = self.version
+        if end_stream or method == "CONNECT":
+            kind = BodyKind.NONE
+            if "transfer-encoding" in first or outgoing_length(headers):
+                raise LocalProtocolError("the headers announce a body, but there is none")
+            if method in _METHODS_WITH_CONTENT and "content-length" not in first:
+                text += "Content-Length: 0\r\n"
+        else:
+            kind = self.sender.choose_framing(headers, chunked_allowed=version != 1.0, close_allowed=False)
+            if kind is BodyKind.CHUNKED and "transfer-encoding" not in first:
+                text += "Transfer-Encoding: chunked\r\n"
+        output = encode_head(f"{text}\r\n")
+        keep_alive = version != 1.0 if "connection" not in first else not self._says_close(headers, version)
+        exchange = Exchange(method, version, keep_alive, "upgrade" in first and version != 1.0)
+        exchange.expects_continue = not end_stream and first.get("expect", "").lower() == "100-continue"
+        self.exchanges.append(exchange)
+        self.keep_alive = keep_alive
+        if not end_stream:
+            self.sender.begin(kind)
+        return output
+
+    def _format_start(self, headers: Headers, method: str) -> str:
+        """The request line, and the Host line unless the fields have their own."""
+        first = headers.first_values()
+        authority = first.get(":authority")
+        if method == "CONNECT":
+            target = required_field(headers, ":authority")
+            if not is_authority(target, port_needed=True):
+                raise LocalProtocolError(f"the target of CONNECT is not host:port: {target[:80]!r}")
+            line = format_request_line(method, target, self.version)
+        else:
+            line = format_request_line(method, first.get(":path") or required_field(headers, ":path"), self.version)
+        if "host" in first:
+            if len(headers.get_as_sequence("host")) > 1:
+                raise LocalProtocolError("more than one Host field")
+            return line
+        if authority is None:
+            if self.version != 1.0:
+                raise LocalProtocolError("the headers have neither :authority nor Host")
+            return line
+        if authority != self._host[0]:
+            # RFC 9110 section 4.2.4: a sender does not generate user information.
+            if authority and not is_authority(authority):
+                raise LocalProtocolError(f":authority is not host[:port]: {authority.rpartition('@')[2][:80]!r}")
+            self._host = (authority, f"Host: {authority}\r\n")
+        return line + self._host[1]
+
+    def _message_sent(self) -> None:
+        """Nothing to do: the exchange stays queued until its response is complete."""
+
+    @property
+    def can_continue(self) -> bool:
+        """As in `H1Machine`; bytes that no request asked for also make the connection unfit for another one."""
+        return self._position == len(self._data) and super().can_continue
+
+    # -- receiving -----------------------------------------------------------------------------------------------------
+
+    def _head_received(self, text: str) -> Event:
+        if not self.exchanges:
+            raise RemoteProtocolError("a response came without a request")
+        exchange = self.exchanges[0]
+        line_end = text.index("\r\n")
+        version, status, reason = parse_status_line(text[:line_end])
+        fields = self._parse_fields(text, line_end + 2)
+        fields.insert(0, (":status", status))
+        headers = Headers.adopt(fields)
+        if status[0] == "1" and status != "101":
+            return self._informational_received(headers, version, reason)
+        first = headers.first_values()
+        if version == 1.0 or "connection" in first:
+            if self._says_close(headers, version) or (version == 1.0 and "transfer-encoding" in first):
+                exchange.keep_alive = False
+        if status == "101":
+            return self._switch(headers, version, reason)
+        framing = frame_response(headers, exchange.method, status)
+        kind = framing.kind
+        if kind is BodyKind.TUNNEL:
+            return self._switch(headers, version, reason)
+        if kind is BodyKind.CLOSE:
+            exchange.keep_alive = False
+        self._informational = 0
+        self.receiving = True
+        self._begin_body(framing)
+        if kind is BodyKind.LENGTH:
+            return ResponseReceived(headers, version, reason, framing.length > 0, framing.length, False)
+        has_body = kind is not BodyKind.NONE
+        return ResponseReceived(headers, version, reason, has_body, None if has_body else 0, False)
+
+    def _informational_received(self, headers: Headers, version: float, reason: str) -> Event:
+        self._informational += 1
+        if self._informational > self.limits.max_informational:
+            raise LimitExceeded(f"more than {self.limits.max_informational} informational responses")
+        self._scanned = 0
+        return InformationalReceived(headers, version, reason)
+
+    def _switch(self, headers: Headers, version: float, reason: str) -> Event:
+        """101 or a 2xx to CONNECT: what follows is no longer HTTP/1 (RFC 9110 sections 15.2.2 and 9.3.6)."""
+        if headers.get(":status") == "101":
+            if not self.exchanges[0].upgrade:
+                raise RemoteProtocolError("101 Switching Protocols was not asked for")
+            if self.is_sending:
+                raise RemoteProtocolError("101 Switching Protocols in the middle of the request")
+        self.exchanges.popleft()
+        self.switched = True
+        self._body_kind = BodyKind.TUNNEL
+        self.sender.begin(BodyKind.TUNNEL)
+        self._step = self._read_switched
+        return ResponseReceived(headers, version, reason, True, None, True)
+
+    def _message_ended(self) -> None:
+        self.receiving = False
+        if not self.exchanges.popleft().keep_alive:
+            self.keep_alive = False
+            if self.exchanges:
+                # RFC 9112 section 9.6: nothing after a response that says close is one.
+                self._step = self._closed
+
+    def _closed(self) -> Event:
+        return ConnectionEnded()
+
+    def _ended_between_messages(self) -> Event:
+        if self._informational:
+            raise IncompleteMessage("the connection ended between an informational response and the final one")
+        return ConnectionEnded()
