@@ -18,7 +18,8 @@ from ..protocol.h1_server import H1ServerMachine
 
 __all__ = ["H1Transport"]
 
-_READ_SIZE = 64 * 1024
+# No more than a moment's memory; streams start smaller and grow towards it while the peer keeps up.
+_READ_SIZE = 1024 * 1024
 
 
 class H1Transport:

@@ -22,6 +22,7 @@ from ..errors import (
     ReadTimeout,
     RemoteProtocolError,
     Timeout,
+    WriteTimeout,
 )
 from ..protocol.h1_server import H1ServerMachine
 from .h1_connection import H1Connection
@@ -240,9 +241,14 @@ class ServerCore:
             raise
         if not machine.switched:
             await stream.shutdown(self.options.stream_timeout)
+            if not stream.connection.is_closed:
+                # What a write that timed out left behind must not wait for the client's next request.
+                await stream.connection.flush_by(self.backend.now() + self.options.stream_timeout)
 
     async def _fail(self, stream: H1ServerStream, error: Exception) -> None:
         """Answer 500 when nothing was answered; a fault of the request itself is answered by `shutdown`."""
+        if isinstance(error, WriteTimeout) and _is_the_clients(stream, error):
+            stream.connection.close()
         if stream.status is not None or stream.connection.is_closed:
             return
         if isinstance(error, ReadTimeout) and _is_the_clients(stream, error):

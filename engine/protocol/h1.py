@@ -67,10 +67,9 @@ class H1Machine(H1Receiver):
         exchanges: requests whose responses are not complete, oldest first.
         keep_alive: whether the connection may outlive the exchanges under way. A user may set it to False.
         switched: whether the connection has become a tunnel or another protocol's.
-        receiving: whether a message is being received, its end not reported yet. On a server this holds on after a
-            request that `Exchange.may_switch`, until the final response begins.
 
-    Not synchronised: one user at a time, except that one may receive while another sends.
+    Not synchronised: one user at a time, except that one may receive while another sends. So each attribute that the other
+    half reads is written by one half only, or only ever set to the same value.
     """
 
     def __init__(self, version: float = 1.1, limits: H1Limits = DEFAULT_LIMITS) -> None:
@@ -80,7 +79,9 @@ class H1Machine(H1Receiver):
         self.exchanges: deque[Exchange] = deque()
         self.keep_alive = True
         self.switched = False
-        self.receiving = False
+        self._in_message = False
+        # The newest request while it is open whether it switches protocols.
+        self._undecided: Exchange | None = None
 
     def send_data(self, data: bytes) -> bytes:
         """Frame a piece of the open message's body and return the bytes to write (none for no data)."""
@@ -100,6 +101,11 @@ class H1Machine(H1Receiver):
     def is_sending(self) -> bool:
         """Whether a message is open on this side."""
         return self.sender.state is SendState.BODY
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a message is being received: its head was reported and its end was not."""
+        return self._in_message
 
     @property
     def can_continue(self) -> bool:

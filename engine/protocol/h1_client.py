@@ -40,7 +40,7 @@ class H1ClientMachine(H1Machine):
         if self.sender.state is not SendState.IDLE or not self.keep_alive:
             self._check_idle()
             raise LocalProtocolError("the connection closes after the request before")
-        if self.exchanges and self.exchanges[-1].may_switch:
+        if self._undecided is not None:
             raise LocalProtocolError("the request before may switch protocols and is not answered")
         first = headers.first_values()
         method = first.get(":method") or required_field(headers, ":method")
@@ -48,7 +48,7 @@ class H1ClientMachine(H1Machine):
         version = self.version
         if end_stream or method == "CONNECT":
             kind = BodyKind.NONE
-            if "transfer-encoding" in first or outgoing_length(headers):
+            if "transfer-encoding" in first or ("content-length" in first and outgoing_length(headers)):
                 raise LocalProtocolError("the headers announce a body, but there is none")
             if method in _METHODS_WITH_CONTENT and "content-length" not in first:
                 text += "Content-Length: 0\r\n"
@@ -60,8 +60,11 @@ class H1ClientMachine(H1Machine):
         keep_alive = version != 1.0 if "connection" not in first else not self._says_close(headers, version)
         exchange = Exchange(method, version, keep_alive, "upgrade" in first and version != 1.0)
         exchange.expects_continue = not end_stream and first.get("expect", "").lower() == "100-continue"
+        if exchange.may_switch:
+            self._undecided = exchange
         self.exchanges.append(exchange)
-        self.keep_alive = keep_alive
+        if not keep_alive:
+            self.keep_alive = False
         if not end_stream:
             self.sender.begin(kind)
         return output
@@ -98,7 +101,16 @@ class H1ClientMachine(H1Machine):
     @property
     def can_continue(self) -> bool:
         """As in `H1Machine`; bytes that no request asked for also make the connection unfit for another one."""
-        return self._position == len(self._data) and super().can_continue
+        return (
+            self.keep_alive
+            and self._position == len(self._data)
+            and not self.exchanges
+            and not self.ended
+            and not self._in_message
+            and not self.switched
+            and self._fault is None
+            and self.sender.state is SendState.IDLE
+        )
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
@@ -125,8 +137,10 @@ class H1ClientMachine(H1Machine):
             return self._switch(headers, version, reason)
         if kind is BodyKind.CLOSE:
             exchange.keep_alive = False
+        if exchange is self._undecided:
+            self._undecided = None
         self._informational = 0
-        self.receiving = True
+        self._in_message = True
         self._begin_body(framing)
         if kind is BodyKind.LENGTH:
             return ResponseReceived(headers, version, reason, framing.length > 0, framing.length, False)
@@ -149,13 +163,14 @@ class H1ClientMachine(H1Machine):
                 raise RemoteProtocolError("101 Switching Protocols in the middle of the request")
         self.exchanges.popleft()
         self.switched = True
+        self._undecided = None
         self._body_kind = BodyKind.TUNNEL
         self.sender.begin(BodyKind.TUNNEL)
         self._step = self._read_switched
         return ResponseReceived(headers, version, reason, True, None, True)
 
     def _message_ended(self) -> None:
-        self.receiving = False
+        self._in_message = False
         if not self.exchanges.popleft().keep_alive:
             self.keep_alive = False
             if self.exchanges:

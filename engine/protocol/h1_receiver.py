@@ -33,7 +33,7 @@ _NO_TRAILERS = EndReceived(None)
 # What a step returns that used up input without a result, e.g. a piece of gzip that gave no output yet.
 _NOTHING: Event = DataReceived(b"")
 
-Step = Callable[[], Event | None]
+_Step = Callable[[], Event | None]
 
 
 class H1Receiver(ABC):
@@ -50,7 +50,7 @@ class H1Receiver(ABC):
         self._data: bytes | bytearray = b""
         self._position = 0
         self._scanned = 0
-        self._step: Step = self._read_head
+        self._step: _Step = self._read_head
         self._fault: EngineError | None = None
         self._body_kind = BodyKind.NONE
         self._remaining = 0
@@ -112,6 +112,21 @@ class H1Receiver(ABC):
         rest = self.take_buffered()
         self._data = data + rest
 
+    def take_whole_body(self) -> bytes | None:
+        """Take the body in one piece and with it the end of the message, if its length is known and all of it has come.
+
+        The same as going through the events, in one step. None, and nothing taken, where it does not apply.
+        """
+        remaining = self._remaining
+        if self._body_kind is not BodyKind.LENGTH or not 0 < remaining <= len(self._data) - self._position:
+            return None
+        if self._step != self._read_by_length or self._fault is not None:
+            return None
+        self._remaining = 0
+        body = self._take(remaining)
+        self._end_message()
+        return body
+
     # -- heads ---------------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -128,6 +143,8 @@ class H1Receiver(ABC):
 
     def _read_head(self) -> Event | None:
         data, start = self._data, self._position
+        if start == len(data) and not self.ended:
+            return None
         end = data.find(b"\r\n\r\n", max(start, self._scanned - 3)) + 4
         if end < 4:
             return self._head_incomplete()
@@ -320,7 +337,7 @@ class H1Receiver(ABC):
             return DataReceived(piece)
         return self._inflate(self._inflater, piece, self._step)
 
-    def _inflate(self, inflater: Inflater, piece: bytes, resume: Step) -> Event | None:
+    def _inflate(self, inflater: Inflater, piece: bytes, resume: _Step) -> Event | None:
         """Remove the coding from `piece`; while output is held back, the state stays here."""
         output = inflater.decode(piece, _INFLATE_PIECE)
         self._step = (lambda: self._inflate(inflater, b"", resume)) if inflater.has_pending else resume

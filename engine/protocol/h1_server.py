@@ -35,8 +35,7 @@ class H1ServerMachine(H1Machine):
         self.scheme = scheme
         self.compress_transfers = True
         self._skipped_line = False
-        # The request being received, or last received, while its answer may switch protocols.
-        self._undecided: Exchange | None = None
+        self._newest = Exchange("", version, True)
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
@@ -60,8 +59,9 @@ class H1ServerMachine(H1Machine):
         if exchange.may_switch:
             self._undecided = exchange
         self._skipped_line = False
+        self._newest = exchange
         self.exchanges.append(exchange)
-        self.receiving = True
+        self._in_message = True
         self._begin_body(framing)
         return RequestReceived(headers, version, has_body, exchange.expects_continue)
 
@@ -125,29 +125,33 @@ class H1ServerMachine(H1Machine):
         return scheme.lower(), authority, path if path[:1] == "/" else "/" + path
 
     def _message_ended(self) -> None:
-        if self.exchanges:
-            self.exchanges[-1].expects_continue = False
-        if self.switched:
-            self._step = self._read_switched
-        elif self._undecided is not None:
-            self._step = self._read_nothing
-            return
-        self.receiving = False
-        if self.exchanges and not self.exchanges[-1].keep_alive:
+        exchange = self._newest
+        exchange.expects_continue = False
+        if exchange.may_switch:
+            self._step = self._read_undecided
+        if not exchange.keep_alive:
             # What the client sends after its last request is not looked at (RFC 9112 section 9.6).
             self.keep_alive = False
+        self._in_message = False
 
-    def _read_nothing(self) -> Event | None:
-        """Leave alone what follows a request that may switch protocols: it may be no HTTP."""
+    def _read_undecided(self) -> Event | None:
+        """Leave what follows a request that may switch protocols alone until the answer has begun: it may be no HTTP."""
+        if self._undecided is None:
+            if self.switched:
+                self._body_kind = BodyKind.TUNNEL
+                self._step = self._read_switched
+            else:
+                self._step = self._read_head
+            return self._step()
         return ConnectionEnded() if self.ended and self._position == len(self._data) else None
 
-    def _decide(self, exchange: Exchange) -> None:
-        """The final response to `exchange` begins: what follows its request is the next one."""
-        if exchange is self._undecided:
-            self._undecided = None
-            if self._step == self._read_nothing:
-                self._step = self._read_head
-                self._message_ended()
+    @property
+    def receiving(self) -> bool:
+        """As in `H1Machine`; also while a request that may switch protocols has no final response.
+
+        In both cases the next request cannot be read yet.
+        """
+        return self._in_message or self._undecided is not None
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -199,13 +203,11 @@ class H1ServerMachine(H1Machine):
 
     def _switch(self) -> None:
         self.exchanges.popleft()
-        self._undecided = None
-        self.switched = True
         self.keep_alive = False
         self.sender.begin(BodyKind.TUNNEL)
         # What is being received of the request goes on; only after its end is the rest another protocol's.
-        if self._step == self._read_nothing:
-            self._message_ended()
+        self.switched = True
+        self._undecided = None
 
     def _send_final(self, exchange: Exchange, headers: Headers, status: str, text: str, end_stream: bool) -> bytes:
         bodiless = exchange.method == "HEAD" or status in ("204", "304")
@@ -224,7 +226,8 @@ class H1ServerMachine(H1Machine):
             added += "Connection: keep-alive\r\n"
         output = encode_head(f"{text}{added}\r\n")
         exchange.keep_alive = keep_alive
-        self._decide(exchange)
+        if exchange is self._undecided:
+            self._undecided = None
         self.sender.begin(kind, may_be_missing=bodiless)
         return output + self.send_end() if end_stream else output
 
@@ -232,7 +235,7 @@ class H1ServerMachine(H1Machine):
         """Whether no request can follow the newest one, which `exchange` is."""
         if not self.keep_alive:
             return True
-        if not self.receiving:
+        if not self._in_message:
             return False
         # The rest of this request cannot be read, or the client holds it back until it is told to go on.
         return self._fault is not None or (exchange.expects_continue and self._position == len(self._data))

@@ -244,7 +244,7 @@ def _is_sent(name: str) -> bool:
 
 
 def _remember(name: str) -> None:
-    if len(_known_names) < _KNOWN_NAMES_MAX:
+    if len(_known_names) < _KNOWN_NAMES_MAX and len(name) <= 64:
         _known_names.add(name)
 
 

@@ -177,3 +177,16 @@ def serve(data: bytes, limits: H1Limits | None = None, ended: bool = False) -> O
 def answer(data: bytes, *requests: Headers, limits: H1Limits | None = None, ended: bool = False) -> Outcome:
     """What a client that has sent `requests` makes of `data`."""
     return run(lambda: client(*requests, limits=limits), data, ended)
+
+
+def fields_of(output: bytes) -> list[bytes]:
+    """The field lines of the head that `output` begins with."""
+    head, _, _ = output.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[1:]
+
+
+def asked(data: bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", version: float = 1.1) -> H1ServerMachine:
+    """A server that has received a request."""
+    machine = H1ServerMachine(version)
+    assert feed(machine, [data]).error is None
+    return machine

@@ -1,14 +1,10 @@
-"""Receiving: where messages end in both roles, what follows them, and that the connection's end never shortens a body."""
+"""Receiving: what the heads of both roles mean, where messages end and what follows them, and the buffer."""
 
 from __future__ import annotations
 
-import gzip
-import tracemalloc
-import zlib
-
 import pytest
 
-from drivetrain.engine.errors import DecodingError, IncompleteMessage, LocalProtocolError, RemoteProtocolError
+from drivetrain.engine.errors import RemoteProtocolError
 from drivetrain.engine.protocol.h1_client import H1ClientMachine
 from drivetrain.engine.protocol.h1_events import (
     ConnectionEnded,
@@ -21,7 +17,7 @@ from drivetrain.engine.protocol.h1_events import (
 from drivetrain.engine.protocol.h1_framing import BodyKind
 from drivetrain.engine.protocol.h1_receiver import H1Receiver
 from drivetrain.engine.wire.headers import Headers
-from tests.protocol.h1_support import GET, answer, bytewise, client, drain, feed, request, response, run, serve, server
+from tests.protocol.h1_support import GET, answer, bytewise, client, feed, request, response, serve, server
 
 HEAD = request("HEAD")
 CONNECT = Headers([(":method", "CONNECT"), (":authority", "a:443")])
@@ -237,6 +233,7 @@ def test_a_body_until_close() -> None:
     machine = client()
     feed(machine, [data])
     assert machine.body_kind is BodyKind.CLOSE
+    assert not machine.exchanges[0].keep_alive
     assert machine.receiving
     feed(machine, [b""])
     assert not machine.receiving
@@ -359,283 +356,6 @@ def test_trailers_of_a_response() -> None:
     outcome = answer(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 9\r\nHost: b\r\n\r\n")
     assert outcome.trailers == Headers([("Content-Length", "9"), ("Host", "b")])
     assert "host" not in outcome.response.headers
-
-
-# -- transfer codings --------------------------------------------------------------------------------------------------
-
-TEXT = b"the quick brown fox " * 500
-
-
-@pytest.mark.parametrize(
-    ("coding", "data"),
-    [
-        (b"gzip", gzip.compress(TEXT)),
-        (b"x-gzip", gzip.compress(TEXT)),
-        (b"GZip", gzip.compress(TEXT[:300]) + gzip.compress(TEXT[300:])),
-        (b"deflate", zlib.compress(TEXT)),
-    ],
-)
-def test_compressions_below_chunked(coding: bytes, data: bytes) -> None:
-    body = chunked(data[:10], data[10:11], data[11:])
-    head = b"Transfer-Encoding: " + coding + b" , chunked\r\n\r\n"
-    assert serve(b"POST / HTTP/1.1\r\nHost: a\r\n" + head + body + GET_BYTES).body == TEXT
-    assert answer(b"HTTP/1.1 200 X\r\n" + head + body).body == TEXT
-    two_lines = head.replace(b" , ", b"\r\nTransfer-Encoding: ")
-    assert answer(b"HTTP/1.1 200 X\r\n" + two_lines + body).body == TEXT
-
-
-def test_a_compression_without_chunked_lasts_until_close() -> None:
-    data = b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip\r\n\r\n" + gzip.compress(TEXT)
-    outcome = answer(data, ended=True)
-    assert outcome.error is None
-    assert outcome.body == TEXT
-    assert outcome.events[-2:] == [END, ConnectionEnded()]
-
-
-def test_a_compression_cut_by_close() -> None:
-    data = b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip\r\n\r\n" + gzip.compress(TEXT)
-    outcome = answer(data[:-1], ended=True)
-    assert type(outcome.error) is DecodingError
-    assert END not in outcome.events
-
-
-def test_a_bomb_comes_in_pieces() -> None:
-    bomb = zlib.compress(bytes(64 << 20), 9)
-    machine = client()
-    tracemalloc.start()
-    try:
-        machine.receive(b"HTTP/1.1 200 X\r\nTransfer-Encoding: deflate, chunked\r\n\r\n" + chunked(bomb))
-        size, pieces = 0, 0
-        event = machine.next_event()
-        while type(event) is not EndReceived:
-            if type(event) is DataReceived:
-                assert len(event.data) <= 256 * 1024
-                size, pieces = size + len(event.data), pieces + 1
-            event = machine.next_event()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert size == 64 << 20
-    assert pieces >= 256
-    assert peak < 4 << 20
-
-
-def test_input_without_output_does_not_pile_up_calls() -> None:
-    # A gzip member may have a file name of any length, which decodes to nothing.
-    member = b"\x1f\x8b\x08\x08\0\0\0\0\0\xff" + b"x" * 20_000
-    head = b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
-    machine = client()
-    outcome = feed(machine, [head + b"".join(b"1\r\n%c\r\n" % octet for octet in member)])
-    assert outcome.error is None
-    assert len(outcome.events) == 1
-
-
-# -- the connection's end ----------------------------------------------------------------------------------------------
-
-CHUNKED_POST = (
-    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n1\r\nd\r\n0\r\nX: y\r\n\r\n"
-)
-LENGTH_POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"
-
-
-@pytest.mark.parametrize("message", [CHUNKED_POST, LENGTH_POST, GET_BYTES, b"\r\n" + GET_BYTES])
-def test_a_request_cut_anywhere(message: bytes) -> None:
-    for size in range(len(message) + 1):
-        outcome = serve(message[:size], ended=True)
-        if size in (0, len(message)) or message[:size] == b"\r\n":
-            assert outcome.error is None
-            assert outcome.events[-1] == ConnectionEnded()
-        else:
-            assert type(outcome.error) is IncompleteMessage
-            assert not any(type(event) is EndReceived for event in outcome.events)
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
-        b"HTTP/1.1 103 X\r\n\r\nHTTP/1.1 204 X\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: deflate, chunked\r\n\r\n" + chunked(zlib.compress(b"abc")),
-    ],
-)
-def test_a_response_cut_anywhere(message: bytes) -> None:
-    for size in range(len(message) + 1):
-        outcome = answer(message[:size], ended=True)
-        if size in (0, len(message)):
-            assert outcome.error is None
-            assert outcome.events[-1] == ConnectionEnded()
-        else:
-            assert type(outcome.error) is IncompleteMessage
-            assert not any(type(event) is EndReceived for event in outcome.events)
-
-
-def test_the_end_between_an_informational_and_the_final_response() -> None:
-    outcome = answer(b"HTTP/1.1 103 X\r\n\r\n", ended=True)
-    assert "between an informational response and the final one" in str(outcome.error)
-
-
-# -- CONNECT and Upgrade -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "fields", [b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n"]
-)
-def test_a_tunnel(fields: bytes) -> None:
-    data = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\0\r\nanything"
-    outcome = answer(data, CONNECT, ended=True)
-    assert outcome.response.switched
-    assert outcome.body == b"\0\r\nanything"
-    assert outcome.events[-1] == ConnectionEnded()
-    machine = client(CONNECT)
-    feed(machine, [data])
-    assert machine.switched
-    assert machine.body_kind is BodyKind.TUNNEL
-    assert machine.send_data(b"\0any") == b"\0any"
-    assert not machine.can_continue
-
-
-def test_a_refused_tunnel() -> None:
-    machine = client(CONNECT)
-    outcome = feed(machine, [b"HTTP/1.1 407 X\r\nContent-Length: 3\r\n\r\nabc"])
-    assert outcome.body == b"abc"
-    assert not outcome.response.switched
-    assert machine.can_continue
-    assert machine.send_request(CONNECT, True).startswith(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n")
-
-
-def test_101_asked_for() -> None:
-    data = (
-        b"HTTP/1.1 100 X\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n\x81\x00"
-    )
-    outcome = answer(data, UPGRADE)
-    assert outcome.response.switched
-    assert outcome.response.reason == "Switching Protocols"
-    assert outcome.body == b"\x81\x00"
-
-
-def test_101_in_the_middle_of_a_request() -> None:
-    machine = H1ClientMachine()
-    machine.send_request(request("POST", ("Upgrade", "x"), ("Connection", "upgrade"), ("Content-Length", "5")), False)
-    outcome = feed(machine, [b"HTTP/1.1 101 X\r\n\r\n"])
-    assert "in the middle of the request" in str(outcome.error)
-
-
-@pytest.mark.parametrize("asked", [GET, CONNECT, HEAD])
-def test_101_not_asked_for(asked: Headers) -> None:
-    outcome = answer(b"HTTP/1.1 101 X\r\n\r\n", asked)
-    assert "was not asked for" in str(outcome.error)
-
-
-def test_an_upgrade_that_is_ignored() -> None:
-    machine = client(UPGRADE)
-    outcome = feed(machine, [OK_EMPTY])
-    assert not outcome.response.switched
-    assert machine.can_continue
-
-
-@pytest.mark.parametrize("asked", [UPGRADE, CONNECT])
-def test_no_request_follows_one_that_may_switch(asked: Headers) -> None:
-    machine = client(asked)
-    with pytest.raises(LocalProtocolError, match="may switch protocols"):
-        machine.send_request(GET, True)
-
-
-SWITCHING = [
-    b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: keep-alive, Upgrade\r\n\r\n",
-]
-
-
-@pytest.mark.parametrize("asked", SWITCHING)
-def test_a_server_does_not_look_past_a_request_that_may_switch(asked: bytes) -> None:
-    outcome = run(server, asked + b"\0 no HTTP at all \r\n\r\n")
-    assert outcome.error is None
-    assert [type(event) for event in outcome.events] == [RequestReceived, EndReceived]
-
-
-@pytest.mark.parametrize("asked", SWITCHING)
-@pytest.mark.parametrize("answered_before_end", [False, True])
-def test_a_server_switches(asked: bytes, answered_before_end: bool) -> None:
-    machine = server()
-    machine.receive(asked + b"\0xyz")
-    events = [machine.next_event()]
-    if not answered_before_end:
-        events.append(machine.next_event())
-        assert machine.receiving
-    output = machine.send_response(response("200" if asked[:1] == b"C" else "101", ("X", "y")), False)
-    assert output.endswith(b"\r\nX: y\r\n\r\n")
-    machine.receive(b"more")
-    machine.receive(b"")
-    drain(machine, events)  # type: ignore[arg-type]
-    assert type(events[0]) is RequestReceived
-    assert events[1] == END
-    assert b"".join(event.data for event in events[2:-1] if type(event) is DataReceived) == b"\0xyzmore"
-    assert events[-1] == ConnectionEnded()
-    assert machine.switched
-    assert not machine.receiving
-    assert not machine.can_continue
-    assert machine.send_data(b"\0") == b"\0"
-
-
-@pytest.mark.parametrize("asked", SWITCHING)
-def test_a_server_that_does_not_switch_reads_on(asked: bytes) -> None:
-    machine = server()
-    first = feed(machine, [asked + GET_BYTES])
-    assert len(first.heads) == 1
-    assert machine.receiving
-    machine.send_response(response("400"), True)
-    assert not machine.receiving
-    assert machine.can_continue
-    assert [type(event) for event in feed(machine, [b""]).events] == [RequestReceived, EndReceived, ConnectionEnded]
-
-
-def test_a_server_reads_on_when_the_final_response_begins() -> None:
-    machine = server()
-    feed(machine, [SWITCHING[1] + GET_BYTES])
-    machine.send_response(response("100"), False)
-    assert machine.receiving
-    machine.send_response(response("200"), False)
-    assert len(feed(machine, []).heads) == 1
-
-
-def test_a_server_answers_an_upgrade_with_body_before_its_end() -> None:
-    post = b"POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\nContent-Length: 4\r\n\r\n"
-    machine = server()
-    feed(machine, [post + b"ab"])
-    machine.send_response(response("200"), True)
-    assert [type(event) for event in feed(machine, [b"cd" + GET_BYTES]).events] == [
-        DataReceived,
-        EndReceived,
-        RequestReceived,
-        EndReceived,
-    ]
-
-
-def test_a_server_switches_before_the_request_ended() -> None:
-    post = b"POST / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: upgrade\r\nContent-Length: 4\r\n\r\n"
-    machine = server()
-    feed(machine, [post + b"ab"])
-    machine.send_response(response("101"), False)
-    assert feed(machine, [b"cd\0", b"raw"]).events == [DataReceived(b"cd"), END, DataReceived(b"\0raw")]
-
-
-@pytest.mark.parametrize(
-    "fields", [b"Upgrade: x\r\n", b"Connection: upgrade\r\n", b"Upgrade: x\r\nConnection: close\r\n"]
-)
-def test_half_an_upgrade_is_none(fields: bytes) -> None:
-    machine = server()
-    feed(machine, [b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"])
-    assert not machine.receiving
-    with pytest.raises(LocalProtocolError, match="without Upgrade"):
-        machine.send_response(response("101"), False)
-    assert machine.send_response(response("200"), True)
-
-
-def test_an_upgrade_in_http_1_0_is_ignored() -> None:
-    machine = server()
-    feed(machine, [b"GET / HTTP/1.0\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"])
-    assert not machine.exchanges[0].upgrade
 
 
 # -- the buffer --------------------------------------------------------------------------------------------------------

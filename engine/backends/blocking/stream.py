@@ -26,7 +26,7 @@ Error = TypeVar("Error", bound=NetworkError)
 # A program may have given SIGPIPE its deadly default back; ask for EPIPE instead where the system lets us.
 _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
 # Asking recv for 128 KiB or more makes the allocator map and unmap pages each time (15 µs): not before input is plenty.
-_SMALL, _BIG = 64 * 1024, 256 * 1024
+_SMALL, _BIG = 64 * 1024, 512 * 1024
 
 
 class BlockingStream(ByteStream):
@@ -160,8 +160,10 @@ class BlockingStream(ByteStream):
         if self._closed:
             return True
         try:
-            return bool(create_poller((self._sock, READ)).poll(0))
-        except (OSError, ValueError):  # closed in between, by another thread
+            # A poller serves one thread at a time; the stream's own is free unless somebody is receiving.
+            poll = create_poller((self._sock, READ)).poll if self._receiving else self._poll
+            return bool(poll(0))
+        except (OSError, ValueError, RuntimeError):  # closed in between, or asked by two threads at once
             return True
 
     def close(self) -> None:
