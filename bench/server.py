@@ -1,0 +1,108 @@
+"""The server that everybody talks to: nginx where it is installed, else our own; the certificate is made at run time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.job import Job
+from bench.scenarios import LARGE, Scenario
+from tests.support.certificates import Certificates
+from tests.support.peers import Nginx, PeerError
+
+__all__ = ["Served", "serving"]
+
+SMALL_BODY = "0123456789" * 10
+
+# An upload is read to its end before it is answered: it is buffered in memory, then a request without it goes to a
+# second server, whose answer is passed on. A plain `return` would answer before the body has come.
+LOCATIONS = f"""
+        sendfile on;
+        ssl_session_cache off;
+        ssl_session_tickets off;
+        location = /small {{ return 200 "{SMALL_BODY}"; }}
+        location = /upload {{
+            client_body_buffer_size {LARGE // 1_000_000 + 10}m;
+            proxy_pass http://127.0.0.1:$extra_port/;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_method GET;
+        }}
+"""
+UPSTREAM = 'server { listen 127.0.0.1:$extra_port; location / { return 200 "ok"; } }'
+TARGETS = {"small_get": "/small", "handshake": "/small", "download": "/large"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the server is, and a file to upload."""
+
+    name: str
+    port: int
+    tls_port: int
+    ca_file: Path
+    upload: Path
+
+    def job_for(self, scenario: Scenario) -> Job:
+        """What a contender is told to do in a scenario."""
+        target = TARGETS.get(scenario.work, "/upload")
+        host, port, scheme = ("localhost", self.tls_port, "https") if scenario.tls else ("127.0.0.1", self.port, "http")
+        return Job(
+            work=scenario.work,
+            url=f"{scheme}://{host}:{port}{target}",
+            host=host,
+            port=port,
+            target=target,
+            ca_file=str(self.ca_file),
+            size=scenario.size,
+            upload_path=str(self.upload),
+            concurrency=scenario.concurrency,
+        )
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """Run the server while the block lasts; its name says which it is.
+
+    Raises:
+        PeerError: nginx is installed and does not start, or it is not installed and ours does not start either.
+    """
+    certificates = Certificates.create(folder)
+    large = folder / "large"
+    with large.open("wb") as file:
+        for _ in range(LARGE // 1_000_000):
+            file.write(bytes(1_000_000))
+    try:
+        nginx = Nginx(folder / "nginx", certificates, locations=LOCATIONS, servers=UPSTREAM)
+    except PeerError as error:
+        print(f"{error}; measuring against our own server instead", file=sys.stderr)
+        with _own_server(certificates, large) as (port, tls_port):
+            yield Served("drivetrain (nginx is not installed)", port, tls_port, certificates.ca_file, large)
+        return
+    nginx.files.mkdir(parents=True)
+    large = large.rename(nginx.files / "large")
+    with nginx:
+        yield Served(nginx.version, nginx.port, nginx.tls_port, certificates.ca_file, large)
+
+
+@contextlib.contextmanager
+def _own_server(certificates: Certificates, large: Path) -> Iterator[tuple[int, int]]:
+    command = [sys.executable, "-m", "bench.own_server"]
+    files = [str(certificates.server_file), str(certificates.server_key), str(large)]
+    process = subprocess.Popen([*command, *files], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise PeerError("our own server did not start either")
+        port, tls_port = json.loads(line)
+        try:
+            yield port, tls_port
+        finally:
+            process.stdin.close()

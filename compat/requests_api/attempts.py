@@ -1,0 +1,122 @@
+"""Sending one request as often as its `Retry` allows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import urllib3
+from requests import PreparedRequest
+from urllib3.exceptions import MaxRetryError
+from urllib3.util.request import rewind_body, set_file_position
+from urllib3.util.retry import Retry
+
+from drivetrain.compat.requests_api.errors import as_urllib3_error, placeholder_pool
+from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_one_shot
+from drivetrain.compat.requests_api.raw_response import RawResponse
+from drivetrain.engine import Client, Response, Timeouts
+from drivetrain.engine.errors import ConnectError, ConnectTimeout, EngineError, InvalidHeader, PoolTimeout
+
+__all__ = ["Plan", "send_until_done"]
+
+_log = logging.getLogger(__name__)
+
+
+class Plan(NamedTuple):
+    """One request, ready to be sent more than once.
+
+    Attributes:
+        request: as requests prepared it; its body, too, is taken from there anew for each attempt.
+        url: where it goes.
+        target: the request target when it is not that of `url`.
+        client: sends it.
+        timeouts: of each attempt.
+        retries: how often, and after what.
+        path: what errors call the URL.
+        make_raw: makes the raw response of the engine's.
+    """
+
+    request: PreparedRequest
+    url: str
+    target: str | None
+    client: Client
+    timeouts: Timeouts
+    retries: Retry
+    path: Callable[[], str]
+    make_raw: Callable[[Response, Retry], RawResponse]
+
+
+def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
+    """Send a request until there is a response that is not to be retried.
+
+    Raises:
+        urllib3.exceptions.HTTPError: what urllib3 raises there; requests' own errors for a request that cannot be sent.
+        UnicodeEncodeError, TypeError, ValueError: as http.client, for a header that cannot be sent.
+    """
+    request, retries = plan.request, plan.retries
+    body: Any = request.body
+    method = request.method or ""
+    fields = fields_of(request)
+    position = None if body is None else set_file_position(body, None)
+    while True:
+        try:
+            response = plan.client.exchange(
+                method, plan.url, fields, content_of(body), plan.timeouts, target=plan.target
+            )
+        except (EngineError, OSError) as error:
+            retries = _after_failure(plan, retries, fields, error)
+        else:
+            raw = plan.make_raw(response, retries)
+            # What cannot apply is not asked: the default retries nothing by status.
+            if not (retries.total or retries.status_forcelist or type(retries) is not Retry):
+                return raw, response
+            again = _after_response(plan, retries, raw)
+            if again is None:
+                return raw, response
+            retries = again
+        if position is not None:
+            rewind_body(body, position)
+
+
+def _after_failure(plan: Plan, retries: Retry, fields: list[tuple[str, str]], error: Exception) -> Retry:
+    if isinstance(error, InvalidHeader):
+        for _, value in fields:
+            value.encode("latin-1")  # raises, as http.client does
+    method, path = plan.request.method, plan.path()
+    mapped = as_urllib3_error(error, plan.url, path, plan.timeouts)
+    started = not isinstance(error, (ConnectError, ConnectTimeout, PoolTimeout))
+    if isinstance(mapped, (ValueError, urllib3.exceptions.InvalidHeader)) or (
+        started and is_one_shot(plan.request.body)
+    ):
+        # A retry would change nothing, or send something else.
+        raise mapped from error
+    try:
+        left = retries.increment(
+            method, path, error=mapped, _pool=placeholder_pool(plan.url), _stacktrace=error.__traceback__
+        )
+    except Exception as final:
+        if final is mapped and final.__cause__ is None:
+            final.__cause__ = error
+        raise
+    left.sleep()
+    _log.warning("Retrying (%r) after connection broken by '%r': %s", left, error, path)
+    return left
+
+
+def _after_response(plan: Plan, retries: Retry, raw: RawResponse) -> Retry | None:
+    """The retries that are left when `raw` is to be dropped for another attempt, None when it is the answer."""
+    method = plan.request.method or ""
+    if not retries.is_retry(method, raw.status, bool(raw.headers.get("Retry-After"))) or is_one_shot(plan.request.body):
+        return None
+    path = plan.path()
+    try:
+        left = retries.increment(method, path, response=raw, _pool=placeholder_pool(plan.url))
+    except MaxRetryError:
+        if retries.raise_on_status:
+            raw.drain_conn()
+            raise
+        return None
+    raw.drain_conn()
+    left.sleep(raw)
+    return left

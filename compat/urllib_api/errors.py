@@ -1,0 +1,120 @@
+"""From the engine's errors to those that users of urllib catch. The one place where they meet.
+
+What `AbstractHTTPHandler.do_open` does is kept: an `OSError` while connecting or sending comes as the `reason` of a
+`URLError`; whatever happens while the answer is waited for or read comes bare. The engine's error is the `__cause__`.
+
+| engine                                   | while sending                       | while waiting or reading              |
+|------------------------------------------|-------------------------------------|---------------------------------------|
+| `ResolveError`                           | `URLError(socket.gaierror)`         |                                       |
+| `ConnectError` and other `NetworkError`s | `URLError(ConnectionRefusedError …)`| `ConnectionResetError` …              |
+| `CertificateError`, `TLSError`           | `URLError(ssl.SSLError …)`          |                                       |
+| `Timeout`                                | `URLError(TimeoutError)`            | `TimeoutError`                        |
+| `ConnectionClosed`                       |                                     | `http.client.RemoteDisconnected`      |
+| `RemoteProtocolError` in the head        |                                     | `BadStatusLine`, `UnknownProtocol`, … |
+| `RemoteProtocolError` in the body        |                                     | `http.client.IncompleteRead`          |
+| `InvalidURL` (the host)                  | `URLError(socket.gaierror)`         |                                       |
+| `InvalidHeader`, `LocalProtocolError`    | `ValueError`                        |                                       |
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from urllib.error import URLError
+
+from drivetrain.engine.errors import (
+    ConnectError,
+    ConnectionClosed,
+    ConnectTimeout,
+    EngineError,
+    IncompleteMessage,
+    InvalidURL,
+    LimitExceeded,
+    LocalProtocolError,
+    NetworkError,
+    PoolTimeout,
+    RemoteProtocolError,
+    ResolveError,
+    Timeout,
+    TLSError,
+    WriteError,
+    WriteTimeout,
+)
+
+__all__ = ["lacks_only_trailers", "opening_error", "os_error", "reading_error"]
+
+# Raised before the request was sent whole: `HTTPConnection.request` is at work, whose errors `do_open` wraps.
+_WHILE_SENDING = (ConnectError, ConnectTimeout, PoolTimeout, WriteError, WriteTimeout)
+
+
+def opening_error(error: EngineError) -> Exception:
+    """What to raise instead of `error` when it ended a request before its response was there."""
+    if isinstance(error, _WHILE_SENDING):
+        return URLError(os_error(error))
+    if isinstance(error, (NetworkError, Timeout)):
+        return os_error(error)
+    if isinstance(error, RemoteProtocolError):
+        return _head_error(error)
+    if isinstance(error, InvalidURL):
+        # Only of the host: there is no such name, which the original learns from the resolver.
+        return URLError(socket.gaierror(socket.EAI_NONAME, str(error)))
+    if isinstance(error, LocalProtocolError):
+        return ValueError(str(error))
+    return error
+
+
+def reading_error(error: EngineError, partial: bytes, expected: int | None) -> Exception:
+    """What to raise instead of `error` when it ended the reading of a body.
+
+    Args:
+        error: the engine's.
+        partial: what the failing call had read.
+        expected: how many bytes were to follow, None where that is not known.
+    """
+    if isinstance(error, (NetworkError, Timeout)):
+        return os_error(error)
+    if isinstance(error, RemoteProtocolError):
+        return http.client.IncompleteRead(partial, expected)
+    return error
+
+
+def lacks_only_trailers(error: EngineError) -> bool:
+    """Whether a body was received to its last chunk, and only the end of the trailer section is missing."""
+    return isinstance(error, IncompleteMessage) and "trailer section" in str(error)
+
+
+def os_error(error: EngineError) -> OSError:
+    """The operating system's, resolver's or OpenSSL's error that `error` stands for."""
+    if isinstance(error, Timeout):
+        return TimeoutError("timed out")
+    if isinstance(error, ConnectionClosed):
+        return http.client.RemoteDisconnected("Remote end closed connection without response")
+    cause = error.__cause__
+    if (
+        isinstance(cause, OSError)
+        and not isinstance(cause, EngineError)
+        and isinstance(error, (ResolveError, TLSError))
+    ):
+        return cause
+    code = getattr(error, "errno", None)
+    if isinstance(error, ResolveError):
+        return socket.gaierror(code or socket.EAI_NONAME, getattr(error, "strerror", None) or str(error))
+    if isinstance(error, TLSError):
+        return ssl.SSLError(str(error))
+    # With an errno, OSError makes the subclass that belongs to it.
+    return (
+        ConnectionError(str(error)) if code is None else OSError(code, getattr(error, "strerror", None) or str(error))
+    )
+
+
+def _head_error(error: RemoteProtocolError) -> http.client.HTTPException:
+    text = str(error)
+    if isinstance(error, LimitExceeded):
+        return http.client.HTTPException(text) if "field lines" in text else http.client.LineTooLong("header line")
+    if error.status == 505:
+        return http.client.UnknownProtocol(text)
+    if "status line" in text:
+        return http.client.BadStatusLine(text)
+    # http.client takes nearly anything for a head; what the engine refuses there has no class of its own.
+    return http.client.HTTPException(text)

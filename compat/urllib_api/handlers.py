@@ -1,0 +1,151 @@
+"""Handlers that send through the engine, for `OpenerDirector`s of this package and of `urllib.request` alike.
+
+Everything around the sending is the original's: `do_request_` completes the request, the processors and error handlers of
+the opener see request and response. What replaces `do_open` sends over connections that are kept and shared.
+
+These go through the original's own `do_open`, with `http.client`: requests through a proxy (`set_proxy`, `ProxyHandler`,
+the environment's proxies), a connection class other than http.client's own two or arguments for it other than `context`,
+and handlers with a debug level, whose output is http.client's.
+
+One thing is new to programs: a kept connection may be closed by the server at the moment it is used. A request that does no
+more when it is sent twice is then sent again; for others (POST) that is an error. To rule it out at the old price, give the
+handler a `Client(pool=PoolLimits(max_idle=0))`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import urllib.request
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import AbstractHTTPHandler, Request
+
+from drivetrain.compat.urllib_api.clients import make_default_context, shared_clients
+from drivetrain.compat.urllib_api.errors import opening_error
+from drivetrain.compat.urllib_api.response import EngineResponse
+from drivetrain.compat.urllib_api.sending import body_of, fields_of, origin_of, target_of, timeouts_of
+from drivetrain.engine import Client
+from drivetrain.engine.errors import ClosedError, EngineError
+
+__all__ = ["EngineHandler", "HTTPHandler", "HTTPSHandler"]
+
+# Looked up once: who replaces them in http.client (recorders of traffic do) means to have the connections made by his own.
+_PLAIN = http.client.HTTPConnection
+_SECURE = http.client.HTTPSConnection
+
+if TYPE_CHECKING:
+    _Base = AbstractHTTPHandler
+else:
+    _Base = object
+
+
+class _EngineDoor(_Base):
+    """What the handlers have in common: `do_open` through the engine."""
+
+    _client: Client | None = None
+
+    def do_open(self, http_class: Any, req: Request, **http_conn_args: Any) -> Any:
+        """Send `req` and return its response.
+
+        Args:
+            http_class: `http.client.HTTPConnection` or `HTTPSConnection` for the engine; any other is used as it is.
+            req: a request that `do_request_` has completed.
+            http_conn_args: what the connection class takes; `context` for the engine.
+
+        Raises:
+            URLError: connecting or sending failed.
+            OSError, http.client.HTTPException: waiting for the response failed.
+        """
+        secure = http_class is _SECURE
+        context: ssl.SSLContext | None = None
+        direct = secure or http_class is _PLAIN
+        if http_conn_args and direct:
+            context = http_conn_args.get("context")
+            direct = all(value is None or name == "context" for name, value in http_conn_args.items())
+        if not direct or self._debuglevel or req._tunnel_host or req.has_proxy():  # type: ignore[attr-defined]
+            return super().do_open(http_class, req, **http_conn_args)
+        if not req.host:
+            raise URLError("no host given")
+        return self._exchange(req, secure, context)
+
+    def _exchange(self, request: Request, secure: bool, context: ssl.SSLContext | None) -> EngineResponse:
+        method = request.get_method()
+        origin = origin_of("https" if secure else "http", request.host)
+        fields = fields_of(request, method)
+        target = target_of(request)
+        body = body_of(request.data)
+        timeouts = timeouts_of(request.timeout)
+        while True:
+            own = self._client
+            client = own or (shared_clients.secure(context) if secure else shared_clients.plain())
+            try:
+                response = client.exchange(method, origin, fields, body, timeouts, target)
+            except ClosedError:
+                # Another thread may have closed the shared connections since we found their client.
+                if own is not None:
+                    raise
+            except EngineError as error:
+                raise opening_error(error) from error
+            else:
+                return EngineResponse(response, method, request.full_url)
+
+
+class HTTPHandler(_EngineDoor, urllib.request.HTTPHandler):
+    """`urllib.request.HTTPHandler` through the engine.
+
+    Args:
+        debuglevel: as in the original; anything but 0 makes http.client send, and tell.
+        client: an engine client to send with, instead of the one all openers share. The caller closes it.
+    """
+
+    def __init__(self, debuglevel: int | None = None, *, client: Client | None = None) -> None:
+        AbstractHTTPHandler.__init__(self, _PLAIN.debuglevel if debuglevel is None else debuglevel)
+        self._client = client
+
+
+class HTTPSHandler(_EngineDoor, urllib.request.HTTPSHandler):
+    """`urllib.request.HTTPSHandler` through the engine.
+
+    Args:
+        debuglevel: as in the original; anything but 0 makes http.client send, and tell.
+        context: how to speak TLS; None for what `ssl._create_default_https_context` makes.
+        check_hostname: set on the context, as the original does.
+        client: an engine client to send with, TLS included, instead of the one all openers share. The caller closes it.
+    """
+
+    def __init__(
+        self,
+        debuglevel: int | None = None,
+        context: ssl.SSLContext | None = None,
+        check_hostname: bool | None = None,
+        *,
+        client: Client | None = None,
+    ) -> None:
+        AbstractHTTPHandler.__init__(self, _SECURE.debuglevel if debuglevel is None else debuglevel)
+        if client is not None and (context is not None or check_hostname is not None):
+            raise ValueError("a client has its own TLS settings: give either it, or context and check_hostname")
+        if check_hostname is not None:
+            context = context or make_default_context()
+            context.check_hostname = check_hostname
+        self._context = context
+        self._check_hostname: bool | None = None
+        self._client = client
+
+
+class EngineHandler(HTTPHandler, HTTPSHandler):
+    """Both handlers in one: add it to an opener, or give it to `urllib.request.build_opener`, in place of the originals.
+
+    Args:
+        debuglevel, context, check_hostname, client: see `HTTPSHandler`.
+    """
+
+    def __init__(
+        self,
+        debuglevel: int | None = None,
+        context: ssl.SSLContext | None = None,
+        check_hostname: bool | None = None,
+        *,
+        client: Client | None = None,
+    ) -> None:
+        HTTPSHandler.__init__(self, debuglevel, context, check_hostname, client=client)

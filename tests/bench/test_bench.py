@@ -1,0 +1,129 @@
+"""The benchmarks' own arithmetic and wiring: ratios, verdicts, tables, and a contender driven through its process."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from bench.child import reason
+from bench.contenders import CONTENDERS, Contender
+from bench.job import Job
+from bench.measure import Child, Result, measure_imports
+from bench.report import describe_machine, judge, markdown, record, table
+from bench.run import arguments
+from bench.scenarios import SCENARIOS, Scenario, Target
+from tests.house.tree import ROOT
+from tests.support.servers import RawServer, read_head
+
+SCENARIO = Scenario(
+    "sample",
+    "Sample",
+    "About it.",
+    "small_get",
+    ("sync",),
+    ours="ours",
+    memory=True,
+    targets=(Target("ours", "peer", 0.5), Target("ours", None, 1e6), Target("ours", "gone", 1.0)),
+)
+ABOUT = {"date": "2026-01-01", "machine": describe_machine(), "server": "s/1", "rounds": 3, "count": 1}
+
+
+def results() -> list[Result]:
+    ours = Result("ours", True, "0.1", wall=[3e-4, 1e-4, 2e-4], cpu=[1e-4, 2e-4, 3e-4], growth=2_000_000)
+    peer = Result("peer", False, "2.0", wall=[1e-3] * 3, cpu=[5e-4, 5e-4, 1e-3], growth=100_000)
+    return [ours, peer, Result("gone", False, unavailable="ImportError: no such thing")]
+
+
+def test_targets_are_judged_by_medians() -> None:
+    verdicts = [judge(target, results()) for target in SCENARIO.targets]
+    assert [(v["measured"], v["met"]) for v in verdicts] == [(0.4, True), (2_000_000, False), (None, None)]
+
+
+def test_the_tables_show_medians_ratios_and_what_is_missing() -> None:
+    data = json.loads(json.dumps(record(SCENARIO, results(), ABOUT)))
+    text = markdown(SCENARIO, data)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    assert ["**ours**", "0.1", "200", "200", "100–300", "1.00", "2.0"] in rows
+    assert ["peer", "2.0", "1000", "500", "500–1000", "2.50", "0.1"] in rows
+    assert ["ours", "peer", "≤ 0.50", "0.40", "met"] in rows
+    assert ["ours", "memory growth", "≤ 1.0 MB", "2.0 MB", "missed"] in rows
+    assert ["ours", "gone", "≤ 1.00", "–", "not measured"] in rows
+    assert "Not available: gone: ImportError: no such thing." in text
+
+
+def test_a_plain_table_is_aligned_and_without_markup() -> None:
+    assert table([["contender", "n"], ["**a**", "10"]]) == "  contender   n\n  a          10"
+
+
+def test_a_reason_holds_no_path_of_the_machine() -> None:
+    error = ImportError("cannot import name 'X' from 'y' (/somewhere/y.py)")
+    assert reason(error) == "ImportError: cannot import name 'X' from 'y'"
+    assert len(reason(ValueError("x" * 500))) == 160
+
+
+def test_every_contender_has_its_module_and_targets_name_contenders() -> None:
+    folder = ROOT / "bench" / "contenders"
+    assert [c.module for c in CONTENDERS if not (folder / f"{c.module}.py").is_file()] == []
+    names = {contender.name for contender in CONTENDERS}
+    wanted = {name for s in SCENARIOS for t in s.targets for name in (s.ours, t.ours, t.peer) if name}
+    assert wanted <= names
+
+
+def test_arguments() -> None:
+    options = arguments(["--only", "import", "--rounds", "2", "--quick"])
+    assert (options.only, options.rounds, options.quick, options.json) == (["import"], 2, True, False)
+    with pytest.raises(SystemExit):
+        arguments(["--only", "nothing"])
+
+
+def job_at(server: RawServer, size: int) -> Job:
+    host, port = server.address
+    return Job("small_get", f"{server.url}/x", host, port, "/x", "", size)
+
+
+def serve(connection: socket.socket) -> None:
+    while read_head(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+
+def contender(name: str) -> Contender:
+    return next(c for c in CONTENDERS if c.module == name)
+
+
+@pytest.mark.parametrize("name", ["raw_sockets", "http_client", "raw_asyncio"])
+def test_a_child_measures(name: str) -> None:
+    with RawServer(serve) as server, Child(contender(name), job_at(server, 5), 2) as child:
+        child.round(3)
+        child.round(3)
+    assert child.result.unavailable is None
+    assert len(child.result.wall) == len(child.result.cpu) == 2
+    assert all(0 < value < 5 for value in child.result.wall)
+
+
+def test_a_body_of_another_length_is_not_measured() -> None:
+    with RawServer(serve) as server, Child(contender("http_client"), job_at(server, 6), 2) as child:
+        child.round(3)
+    assert "5 bytes moved instead of 6" in (child.result.unavailable or "")
+    assert child.result.wall == []
+
+
+def test_a_contender_that_cannot_be_imported_is_told_and_does_not_stop_the_run() -> None:
+    missing = Contender("missing", "no_such_module", "sync")
+    with Child(missing, Job("small_get", "", "", 0, "", "", 0), 1) as child:
+        child.round(1)
+    assert "ModuleNotFoundError" in (child.result.unavailable or "")
+
+
+def test_a_missing_environment_is_told() -> None:
+    with Child(Contender("x", "x", "sync", environment="no-such-folder"), Job("", "", "", 0, "", "", 0), 1) as child:
+        assert child.result.unavailable == "no-such-folder was not made (make bench does)"
+
+
+def test_imports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = (Contender("json", "x", "sync", imports="json"), Contender("none", "x", "sync", imports="no_such_module"))
+    monkeypatch.setattr("bench.measure.CONTENDERS", chosen)
+    found = measure_imports(1)
+    assert len(found[0].cpu) == 1
+    assert found[1].unavailable == "`import no_such_module` failed"

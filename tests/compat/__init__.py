@@ -1,0 +1,1 @@
+"""Tests of the adapters: other people's APIs over the engine."""

@@ -1,0 +1,33 @@
+"""Sessions over both adapters: what holds for requests' own must hold for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from drivetrain.compat.requests_api import EngineAdapter
+from tests.compat.requests_api.support import session_with
+
+
+@pytest.fixture(params=[HTTPAdapter, EngineAdapter], ids=["requests", "engine"])
+def kind(request: pytest.FixtureRequest) -> Any:
+    """Requests' adapter class, then ours."""
+    return request.param
+
+
+@pytest.fixture
+def session(kind: type[HTTPAdapter]) -> Iterator[requests.Session]:
+    """A session over an adapter of that class."""
+    with session_with(kind()) as made:
+        yield made
+
+
+@pytest.fixture
+def engine_session() -> Iterator[requests.Session]:
+    """A session over our adapter only."""
+    with session_with(EngineAdapter()) as made:
+        yield made

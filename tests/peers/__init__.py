@@ -1,0 +1,1 @@
+"""Against other people's programs, as Debian ships them: `make test-peers`."""
