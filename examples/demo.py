@@ -45,7 +45,7 @@ class Target(NamedTuple):
     connections: Callable[[], int]
 
 
-def hello(server: Server, stream: Stream) -> None:
+def hello(_: Server, stream: Stream) -> None:
     """Answer every request with the same body."""
     stream.get_headers()
     stream.write_headers(Headers([(":status", "200"), ("content-type", "text/plain")]), end_stream=False)
@@ -164,7 +164,7 @@ def show(rows: list[Row]) -> None:
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(7)]
     for number, line in enumerate(cells):
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         if number == 0:
             print("  ".join("-" * width for width in widths))
 

@@ -187,7 +187,7 @@ class H1ClientStream(H1Stream):
             if event.switched:
                 self._open_tunnel()
             elif not event.has_body:
-                self._receive_no_body()
+                self._receive_end()
             return event.headers
         if type(event) is InformationalReceived:
             return event.headers

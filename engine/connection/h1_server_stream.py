@@ -57,7 +57,7 @@ class H1ServerStream(H1Stream):
         self._heads.append(request.headers)
         self._continue_wanted = request.expects_continue
         if not request.has_body:
-            self._receive_no_body()
+            self._receive_end()
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 

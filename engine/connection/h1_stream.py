@@ -173,6 +173,9 @@ class H1Stream(MessageStream):
         while True:
             event = await self._next_event(deadline)
             if type(event) is DataReceived:
+                if self._machine.body_is_over:
+                    # With the last byte, so that the connection is free as soon as nothing more can come.
+                    self._receive_end()
                 return event.data
             if type(event) is EndReceived:
                 self._end_received(event)
@@ -185,6 +188,11 @@ class H1Stream(MessageStream):
             self._heads.append(self._head_event(event))
             if self._received_all:
                 return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the peer's message was received to its end and nothing of it is left to read."""
+        return self._received_all and not self._ungot and not self._heads
 
     def take_whole_body(self) -> bytes | None:
         """The whole body, if none of it was read and all of it has come already; else None. Never waits."""
@@ -203,8 +211,8 @@ class H1Stream(MessageStream):
         self._received_all = True
         self._advance()
 
-    def _receive_no_body(self) -> None:
-        """Take the end of a message that has no body together with its head, so that others need not wait for it."""
+    def _receive_end(self) -> None:
+        """Take the end of a message that has no body, or no more of it, so that others need not wait for it."""
         self._machine.next_event()
         self._received_all = True
         self._advance()

@@ -45,6 +45,9 @@ class Poolable(Protocol):
 K = TypeVar("K", bound=Hashable)
 C = TypeVar("C", bound=Poolable)
 
+# Seconds after which a guard that is still held is taken to be held by this very thread, further down its stack.
+_GUARD_PATIENCE = 0.05
+
 
 class Pool(Generic[K, C]):
     """Connections by key, within `limits`.
@@ -140,6 +143,9 @@ class Pool(Generic[K, C]):
         Raises:
             UsageError: the connection is idle in the pool: it was released before.
         """
+        if not self._may_enter():
+            self._abandoned.append(connection)
+            return
         if self._abandoned:
             self._close_abandoned()
         if reusable:
@@ -148,6 +154,21 @@ class Pool(Generic[K, C]):
                 if not self._closed and self._ledger.keep(connection, now):
                     return
         self._release_slowly(connection, reusable)
+
+    def _may_enter(self) -> bool:
+        """Whether the guard can be had.
+
+        The garbage collector may run somebody's finalizer that closes a response (file wrappers do) in the middle of an
+        operation of this very thread; waiting for the guard would then be for ever. Another thread holds it for
+        microseconds.
+        """
+        guard: Any = self._guard
+        if not hasattr(guard, "locked") or not guard.locked():
+            return True
+        if guard.acquire(timeout=_GUARD_PATIENCE):
+            guard.release()
+            return True
+        return False
 
     def release_from_finalizer(self, connection: C) -> None:
         """Leave a connection whose user was garbage to be closed by the next call that releases or opens one.

@@ -190,9 +190,7 @@ class ServerCore:
             deadline = self.backend.now() + self.options.intra_stream_timeout
         await self._end(connection)
 
-    async def _next_stream(
-        self, raw: ByteStream, connection: H1Connection, deadline: float
-    ) -> H1ServerStream | None:
+    async def _next_stream(self, raw: ByteStream, connection: H1Connection, deadline: float) -> H1ServerStream | None:
         """Wait for a request, within the idle limit for its first byte and the header limit for the rest."""
         machine = connection.machine
         assert isinstance(machine, H1ServerMachine)
@@ -261,13 +259,15 @@ class ServerCore:
 
     async def _end(self, connection: H1Connection) -> None:
         """Close after the last response, reading on for a moment where the client may still be sending."""
-        if connection.is_closed or connection.machine.switched:
+        machine = connection.machine
+        if connection.is_closed or machine.switched or machine.keep_alive:
+            # An idle connection may be closed at any time, and clients know it (RFC 9112 section 9.5).
             return
         deadline = self.backend.now() + _LINGER_TIME
         await connection.flush_by(deadline)
         await connection.stream.send_eof(deadline)
         dropped = 0
-        while not connection.machine.ended and dropped < _LINGER_BYTES:
+        while not machine.ended and dropped < _LINGER_BYTES:
             data = await connection.stream.receive_some(64 * 1024, deadline)
             if not data:
                 return

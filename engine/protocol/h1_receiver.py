@@ -112,6 +112,11 @@ class H1Receiver(ABC):
         rest = self.take_buffered()
         self._data = data + rest
 
+    @property
+    def body_is_over(self) -> bool:
+        """Whether the last byte of a body of known length was reported, and only its end is still to be."""
+        return self._body_kind is BodyKind.LENGTH and not self._remaining and self._step == self._end_message
+
     def take_whole_body(self) -> bytes | None:
         """Take the body in one piece and with it the end of the message, if its length is known and all of it has come.
 

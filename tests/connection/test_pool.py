@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 
 import pytest
 
-from drivetrain.engine.connection.pool_limits import PoolStatistics
+from drivetrain.engine.backends.blocking import BlockingBackend, run
+from drivetrain.engine.connection.pool import Pool
+from drivetrain.engine.connection.pool_limits import PoolLimits, PoolStatistics
 from drivetrain.engine.errors import ClosedError, ConnectError, UsageError
-from tests.connection.pool_support import Call, FakeConnection, Gate, HandPool
+from tests.connection.pool_support import Call, FakeConnection, Fleet, Gate, HandPool
 
 
 class TestReuse:
@@ -374,3 +377,17 @@ def test_a_forked_child_starts_empty_and_the_parent_keeps_its_connections() -> N
 def test_statistics_are_a_plain_value() -> None:
     statistics = HandPool().pool.statistics()
     assert statistics == PoolStatistics(*[0] * 12)
+
+
+def test_a_release_inside_an_operation_of_the_same_thread_does_not_hang() -> None:
+    """What a finalizer run by the garbage collector may do; the next call closes the connection."""
+    fleet = Fleet()
+    pool = Pool(BlockingBackend(), PoolLimits(), fleet.open)
+    connection, _ = run(pool.acquire("origin", math.inf))
+    with pool._guard:
+        pool.release(connection, False)
+        assert connection.closes == 0
+    assert pool.statistics().in_use == 1
+    pool.close_idle()
+    assert connection.closes == 1
+    assert pool.statistics().in_use == 0

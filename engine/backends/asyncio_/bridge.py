@@ -21,6 +21,7 @@ class LoopDriver:
         self._loop = asyncio.get_running_loop()
 
     def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> T:
+        """Run `coroutine` on the loop and return its result; never from the loop's own thread."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()

@@ -1,0 +1,111 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..backends.blocking import BlockingBackend, run
+from ..policy.bodies import BodySource
+from ..policy.compose import RequestOptions
+from ..policy.options import ClientOptions
+from ..policy.timeouts import TimeoutTypes
+from .client_base import ClientBase
+from .response import Response
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Client"]
+
+_BACKEND = BlockingBackend()
+
+
+class Client(ClientBase[BlockingBackend]):
+    """A blocking HTTP client with a connection pool.
+
+    Any number of threads may use one. A context manager: leaving it closes the pool. After a fork the child has the client
+    without its connections.
+
+    Args:
+        options: see `ClientOptions` for every keyword.
+
+    Every request method takes the keywords of `RequestOptions`, and raises `EngineError`s: `InvalidURL`, `ConnectError`,
+    `TLSError`, `Timeout`s, `RemoteProtocolError`, `RedirectError`, … Ctrl-C interrupts a call and closes its connection.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(_BACKEND, ClientOptions(**options))
+
+    def request(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a request and read the whole response."""
+        return run(self._complete(method, url, options))
+
+    async def _complete(self, method: str, url: str, options: RequestOptions) -> Response:
+        response = Response(await self._send(method, url, options))
+        await response.load()
+        return response
+
+    def stream(self, method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """Send a request and return its response with the body unread; use it as a context manager, or close it."""
+        return Response(run(self._send(method, url, options)))
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        fields: list[tuple[str, str]],
+        content: BodySource | None = None,
+        timeout: TimeoutTypes = None,
+        target: str | None = None,
+    ) -> Response:
+        """Send exactly these field lines, in this order and case, and return the response with the body unread.
+
+        For adapters and proxies: no default field is added, no redirect followed, and `iter_bytes` decodes nothing. Host is
+        put first unless it is among `fields`; a body without Content-Length or Transfer-Encoding is sent chunked.
+
+        Args:
+            timeout: seconds for the whole call, or a `Timeouts`; None for no limit.
+            target: sent as the request target as it is, not the path and query of `url`, which may be normalised.
+        """
+        return Response(run(self._exchange(method, url, fields, content, timeout, target)))
+
+    def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("GET", …)`."""
+        return run(self._complete("GET", url, options))
+
+    def head(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("HEAD", …)`."""
+        return run(self._complete("HEAD", url, options))
+
+    def options(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("OPTIONS", …)`."""
+        return run(self._complete("OPTIONS", url, options))
+
+    def post(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("POST", …)`."""
+        return run(self._complete("POST", url, options))
+
+    def put(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("PUT", …)`."""
+        return run(self._complete("PUT", url, options))
+
+    def patch(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("PATCH", …)`."""
+        return run(self._complete("PATCH", url, options))
+
+    def delete(self, url: str, **options: Unpack[RequestOptions]) -> Response:
+        """`request("DELETE", …)`."""
+        return run(self._complete("DELETE", url, options))
+
+    def close(self) -> None:
+        """Close idle connections now and those in use when their responses end. Later requests raise `ClosedError`."""
+        self._agent.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

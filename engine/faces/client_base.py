@@ -1,0 +1,70 @@
+"""What a client is made of, the same for both colours."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from ..backends.base import Backend
+from ..connection.pool_limits import PoolStatistics
+from ..policy.bodies import BodySource
+from ..policy.compose import Composer, RequestOptions
+from ..policy.options import ClientOptions, timeouts_of
+from ..policy.redirects import RedirectPolicy
+from ..policy.response_core import ResponseCore
+from ..policy.timeouts import NO_TIMEOUTS, TimeoutTypes
+from ..wire.headers import Headers
+
+__all__ = ["ClientBase"]
+
+B = TypeVar("B", bound=Backend)
+
+
+class ClientBase(Generic[B]):
+    """Settings, composition and the request loop of one client."""
+
+    def __init__(self, backend: B, options: ClientOptions) -> None:
+        self._backend = backend
+        self._options = options
+        self._agent = options.make_agent(backend)
+        self._composer = Composer(self._agent.origins, options.make_headers(), backend.colour)
+        self._timeouts = timeouts_of(options.timeout, NO_TIMEOUTS)
+        self._redirects = options.redirects
+        self._no_redirects = RedirectPolicy(follow=False)
+
+    @property
+    def headers(self) -> Headers:
+        """The fields sent with every request; may be edited between requests, not during one."""
+        return self._composer.headers
+
+    @property
+    def statistics(self) -> PoolStatistics:
+        """Counts of the connection pool."""
+        return self._agent.pool.statistics()
+
+    async def _send(self, method: str, url: str, options: RequestOptions) -> ResponseCore:
+        """Compose and send; the body is left unread."""
+        if not options:
+            return await self._agent.send(self._composer.compose(method, url), self._timeouts, self._redirects)
+        given: dict[str, Any] = dict(options)
+        timeouts, redirects = self._timeouts, self._redirects
+        if "timeout" in given:
+            timeouts = timeouts_of(given.pop("timeout"), timeouts)
+        if "follow_redirects" in given:
+            redirects = redirects if given.pop("follow_redirects") else self._no_redirects
+            if redirects is self._redirects and not redirects.follow:
+                redirects = RedirectPolicy(True, redirects.limit, redirects.post301, redirects.post302)
+        return await self._agent.send(self._composer.compose(method, url, **given), timeouts, redirects)
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        fields: list[tuple[str, str]],
+        content: BodySource | None,
+        timeout: TimeoutTypes,
+        target: str | None,
+    ) -> ResponseCore:
+        outgoing = self._composer.compose_exactly(method, url, fields, content, target)
+        core = await self._agent.send(outgoing, timeouts_of(timeout, NO_TIMEOUTS), self._no_redirects)
+        core.decode = False
+        return core

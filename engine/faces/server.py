@@ -1,0 +1,124 @@
+"""The blocking server: a thread for each connection."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+from ..backends.base import FOREVER, Address
+from ..backends.blocking import BlockingBackend, run
+from ..connection.h1_server_stream import H1ServerStream
+from ..connection.server_core import ServerCore
+from ..connection.server_options import ServerOptions
+from .stream import Stream
+
+__all__ = ["OnError", "Server", "ServerHandler", "is_async_handler", "log_error", "report_error"]
+
+ServerHandler = Callable[["Server", Any], Awaitable[None] | None]
+OnError = Callable[[Any, BaseException, str], None]
+
+_logger = logging.getLogger("drivetrain.server")
+
+
+def log_error(server: Any, error: BaseException, context: str) -> None:
+    """The default error handler: logs to "drivetrain.server"."""
+    _logger.error("%s: error while %s", type(server).__name__, context, exc_info=error)
+
+
+def report_error(server: Any, handler: OnError, error: BaseException, context: str) -> None:
+    """Call an error handler. Its own errors end in the log: a server does not stop for them."""
+    try:
+        handler(server, error, context)
+    except Exception as fault:  # noqa: BLE001 - whatever a handler raises
+        log_error(server, fault, f"reporting an error while {context}")
+
+
+def is_async_handler(handler: Any) -> bool:
+    """Whether calling `handler` gives a coroutine: an `async def`, a partial of one, an object with an async `__call__`."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+
+
+class Server:
+    """An HTTP server whose connections have a thread each (lua-http's `http.server`).
+
+    A context manager: entering it starts the accept loop in a thread, leaving it closes the server.
+
+    Args:
+        on_stream: called as `on_stream(server, stream)` for every request, in the connection's thread. A plain function
+            gets a blocking `Stream`; an `async def` gets an `H1ServerStream` and may await nothing but the engine.
+        onerror: called as `onerror(server, error, context)` for errors of handlers and of requests that could not be
+            parsed, from any thread; by default they are logged.
+        options: see `ServerOptions`.
+
+    Raises:
+        ConnectError: on `listen`, `start` and `loop`, when the address cannot be had.
+    """
+
+    def __init__(self, on_stream: ServerHandler, onerror: OnError = log_error, **options: Any) -> None:
+        self._on_stream = on_stream
+        self._onerror = onerror
+        self._core = ServerCore(BlockingBackend(), ServerOptions(**options), self._handle, self._report)
+        self._is_async = is_async_handler(on_stream)
+        self._thread: threading.Thread | None = None
+
+    async def _handle(self, stream: H1ServerStream) -> None:
+        result = self._on_stream(self, stream if self._is_async else Stream(stream, run))
+        if inspect.isawaitable(result):
+            await result
+
+    def _report(self, _: Any, error: BaseException, context: str) -> None:
+        report_error(self, self._onerror, error, context)
+
+    def onerror(self, *handler: OnError) -> OnError:
+        """Return the error handler; with an argument, replace it."""
+        old = self._onerror
+        if handler:
+            (self._onerror,) = handler
+        return old
+
+    def listen(self) -> Address:
+        """Bind and listen; returns the address. Idempotent."""
+        return self._core.listen().address
+
+    def localname(self) -> Address:
+        """Where the server listens, with the port the system chose. Listens if it did not yet."""
+        return self._core.listen().address
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._core.connections
+
+    def loop(self, timeout: float | None = None) -> None:
+        """Accept connections for `timeout` seconds, or until another thread closes the server."""
+        run(self._core.accept_loop(FOREVER if timeout is None else self._core.backend.now() + timeout))
+
+    def start(self) -> None:
+        """Listen, and run `loop` in a thread of its own."""
+        self.listen()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self.loop, name="drivetrain server", daemon=True)
+            self._thread.start()
+
+    def close(self, timeout: float | None = 10.0) -> None:
+        """Stop accepting, close idle connections and wait until the others have finished their exchange.
+
+        Args:
+            timeout: seconds after which they are cut; None to wait for as long as it takes. Idempotent.
+        """
+        run(self._core.close(FOREVER if timeout is None else self._core.backend.now() + timeout))
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Tests of the public classes, over real sockets and in both colours."""
