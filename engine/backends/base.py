@@ -157,6 +157,11 @@ class TaskHandle(ABC):
     def cancel(self) -> None:
         """Ask the task to end at its next wait (on a blocking backend: no effect; close what it waits on instead)."""
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller runs in this very task, which therefore cannot wait for it."""
+        return False
+
     @abstractmethod
     async def join(self, deadline: float) -> bool:
         """Wait until the task is over; False when the deadline came first. The task's own error is not raised here."""

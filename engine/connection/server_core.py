@@ -279,7 +279,10 @@ class ServerCore:
     # -- closing -------------------------------------------------------------------------------------------------------
 
     async def close(self, deadline: float) -> None:
-        """Stop listening, close idle connections, let the others finish their exchange, and cut them at `deadline`."""
+        """Stop listening, close idle connections, let the others finish their exchange, and cut them at `deadline`.
+
+        The connection whose handler calls it is not waited for.
+        """
         with self._guard:
             self.closing = True
             idle = list(self._idle)
@@ -298,6 +301,8 @@ class ServerCore:
             with self._guard:
                 late = list(self._tasks.items())
             for stream, handle in late:
+                if handle is not None and handle.is_current:
+                    continue
                 stream.close()
                 if handle is not None:
                     handle.cancel()
@@ -308,7 +313,7 @@ class ServerCore:
         """Wait until no connection is left; False at the deadline."""
         while True:
             with self._guard:
-                remaining = list(self._tasks.values())
+                remaining = [handle for handle in self._tasks.values() if handle is None or not handle.is_current]
             if not remaining:
                 return True
             for handle in remaining:

@@ -21,6 +21,8 @@ class H1Limits:
         max_trailers: a whole trailer section.
         max_chunk_extensions: chunk extensions in one message, all chunks together.
         max_informational: 1xx responses before a final one (a count).
+        max_body: the body of one message, compression of the transfer removed; None for no limit, as bodies are read
+            piece by piece.
     """
 
     max_line: int = 8 * 1024
@@ -29,3 +31,4 @@ class H1Limits:
     max_trailers: int = 16 * 1024
     max_chunk_extensions: int = 16 * 1024
     max_informational: int = 100
+    max_body: int | None = None

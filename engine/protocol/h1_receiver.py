@@ -56,6 +56,7 @@ class H1Receiver(ABC):
         self._remaining = 0
         self._extensions = 0
         self._inflater: Inflater | None = None
+        self._body_size = 0
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -210,7 +211,9 @@ class H1Receiver(ABC):
 
     def _begin_body(self, framing: Framing) -> None:
         kind = self._body_kind = framing.kind
+        self._body_size = 0
         if kind is BodyKind.LENGTH:
+            self._count_body(framing.length)
             self._remaining = framing.length
             self._step = self._read_by_length if framing.length else self._end_message
         elif kind is BodyKind.NONE:
@@ -222,6 +225,12 @@ class H1Receiver(ABC):
             self._step = self._read_till_close
         if framing.coding is not None:
             self._inflater = Inflater(framing.coding, strict=True)
+
+    def _count_body(self, size: int) -> None:
+        self._body_size += size
+        limit = self.limits.max_body
+        if limit is not None and self._body_size > limit:
+            raise LimitExceeded(f"body longer than {limit} bytes", 413)
 
     def _take(self, limit: int) -> bytes:
         data, start = self._data, self._position
@@ -339,12 +348,14 @@ class H1Receiver(ABC):
 
     def _decoded(self, piece: bytes) -> Event | None:
         if self._inflater is None:
+            self._count_body(len(piece))
             return DataReceived(piece)
         return self._inflate(self._inflater, piece, self._step)
 
     def _inflate(self, inflater: Inflater, piece: bytes, resume: _Step) -> Event | None:
         """Remove the coding from `piece`; while output is held back, the state stays here."""
         output = inflater.decode(piece, _INFLATE_PIECE)
+        self._count_body(len(output))
         self._step = (lambda: self._inflate(inflater, b"", resume)) if inflater.has_pending else resume
         return DataReceived(output) if output else _NOTHING
 

@@ -96,6 +96,14 @@ class TestAnswers:
         bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 ")[1:]]
         assert bodies == [b"/0", b"/1", b"/2", b"/3", b"/4", b"/last"]
 
+    def test_a_body_over_the_limit_is_413(self, serve: Serve) -> None:
+        head = b"POST / HTTP/1.1\r\nHost: h\r\n"
+        with serve(echo, limits=H1Limits(max_body=3)) as running:
+            assert answer_to(running, head + b"Connection: close\r\nContent-Length: 3\r\n\r\nabc").endswith(b"abc")
+            assert status_of(answer_to(running, head + b"Content-Length: 4\r\n\r\nabcd")) == 413
+            chunked = head + b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
+            assert status_of(answer_to(running, chunked)) == 413
+
     def test_http_1_0(self, serve: Serve) -> None:
         with serve(hello) as running:
             answer = answer_to(running, b"GET / HTTP/1.0\r\n\r\n")
@@ -562,6 +570,22 @@ class TestClosing:
             running.close()
             with pytest.raises(errors.ClosedError):
                 running.wait(running.server.listen())
+
+    def test_by_its_own_handler(self, colour: str) -> None:
+        def last(server: Any, stream: Any) -> None:
+            stream.get_headers()
+            server.close()
+            reply(stream, b"bye")
+
+        async def async_last(server: Any, stream: Any) -> None:
+            await stream.get_headers()
+            await server.close()
+            await reply(stream, b"bye")
+
+        with serving(colour, last if colour == "blocking" else async_last) as running, dial(running) as sock:
+            sock.sendall(GET)
+            assert read_until_eof(sock).endswith(b"bye")
+            assert running.errors == []
 
     def test_closing_one_that_never_started(self) -> None:
         server = Server(lambda server, stream: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -154,6 +155,21 @@ def test_chunk_size_line() -> None:
     check_refused(serve(good.replace(b"1;", b"1;x"), limits), 400, message)
     check_refused(serve(CHUNKED + b"1" * 42, limits), 400, message)
     assert serve(CHUNKED + b"1;" + b"x" * 38 + b"\r", limits).error is None
+
+
+def test_bodies() -> None:
+    limits = replace(H1Limits(), max_body=3)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n"
+    assert serve(head + b"Content-Length: 3\r\n\r\nabc", limits).body == b"abc"
+    check_refused(serve(head + b"Content-Length: 4\r\n\r\n", limits), 413, "body longer than 3 bytes")
+    good = CHUNKED + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    assert serve(good * 2, limits).body == b"abcabc"
+    check_refused(serve(good.replace(b"1\r\nc", b"2\r\ncd"), limits), 413, "body longer than 3 bytes")
+    packed = gzip.compress(b"x" * 1000)
+    coded = CHUNKED.replace(b"chunked", b"gzip, chunked") + b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    assert serve(coded, replace(limits, max_body=1000)).body == b"x" * 1000
+    check_refused(serve(coded, replace(limits, max_body=999)), 413, "body longer than 999 bytes")
+    check_refused(answer(b"HTTP/1.1 200 OK\r\n\r\nabcd", limits=limits, ended=True), 413, "body longer than 3 bytes")
 
 
 def test_informational_responses() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["LoopDriver", "call_in_thread"]
+__all__ = ["LoopDriver"]
 
 T = TypeVar("T")
 
@@ -28,8 +28,3 @@ class LoopDriver:
         except BaseException:
             future.cancel()
             raise
-
-
-async def call_in_thread(function: Callable[[], T]) -> T:
-    """Call `function` in a worker thread of the running loop. Cancelling this does not stop the thread."""
-    return await asyncio.get_running_loop().run_in_executor(None, function)

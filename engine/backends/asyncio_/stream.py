@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import select
 import socket
 from collections import deque
@@ -127,9 +128,22 @@ class AsyncioStream(asyncio.BufferedProtocol, ByteStream):
         self._lost = True
         self._fault = exc
         self._disarm()
+        if exc is not None and not self._closed and not self._eof:
+            self._take_what_came()
         self._wake_reader()
         if self._writer is not None:
             self._writer.fire()
+
+    def _take_what_came(self) -> None:
+        """After a failed write: the peer may have answered before it went away, and the loop reads no more."""
+        try:
+            while data := os.read(self._sock.fileno(), _BIG):
+                self._chunks.append(data)
+                self._held += len(data)
+                if self._held >= _HIGH_WATER:
+                    return
+        except (OSError, ValueError):
+            return  # nothing more there, or no descriptor that can be read like this
 
     def pause_writing(self) -> None:
         """Hold senders back; called by the loop."""
@@ -243,7 +257,7 @@ class AsyncioStream(asyncio.BufferedProtocol, ByteStream):
         if self._write_paused:
             if not await self._writable(deadline, or_readable):
                 return 0
-        if self._lost or self._closed or self._eof_sent:
+        if self._lost or self._closed or self._eof_sent or self._transport.is_closing():
             raise self._write_error()
         size = len(data)
         if size == 0:

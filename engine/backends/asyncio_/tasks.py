@@ -63,6 +63,11 @@ class AsyncioTask(TaskHandle):
         """See `TaskHandle.cancel`."""
         self._task.cancel()
 
+    @property
+    def is_current(self) -> bool:
+        """See `TaskHandle.is_current`."""
+        return asyncio.current_task() is self._task
+
     async def join(self, deadline: float) -> bool:
         """See `TaskHandle.join`."""
         loop = asyncio.get_running_loop()

@@ -69,6 +69,11 @@ class BlockingTask(TaskHandle):
     def cancel(self) -> None:
         """See `TaskHandle.cancel`: without effect here."""
 
+    @property
+    def is_current(self) -> bool:
+        """See `TaskHandle.is_current`."""
+        return self._thread is threading.current_thread()
+
     async def join(self, deadline: float) -> bool:
         """See `TaskHandle.join`."""
         seconds = seconds_until(deadline)
