@@ -44,8 +44,11 @@ class Result:
 
 
 def environment() -> dict[str, str]:
-    """The caller's without proxies (all stays on the loopback) and trust stores (requests prefers them to `verify`)."""
-    stores = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    """The caller's without proxies (all stays on the loopback) and trust stores (requests prefers them to `verify`).
+
+    Bytecode is written: our modules are run from the source tree, those of others came compiled from their packages.
+    """
+    stores = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE")
     return {
         name: value
         for name, value in os.environ.items()
