@@ -4,6 +4,7 @@
 #   make test        the test suite
 #   make check       formatting, lint, strict types of the installed package
 #   make test-peers  tests against nginx, tinyproxy, …; fails when one of them is not installed
+#   make conformance the originals' own test suites on the adapters (fetches that of requests)
 #   make bench       the benchmarks (ARGS="--quick --only small_get" passes arguments)
 #   make clean       remove environments, caches and builds
 
@@ -20,7 +21,7 @@ RECIPE := pyproject.toml engine/version.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-peers check bench docs clean
+.PHONY: help demo test test-peers conformance check bench docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,6 +34,10 @@ test: $(VENV)/.test
 
 test-peers: $(VENV)/.test
 	$(BIN)/python -m pytest -m peers $(ARGS)
+
+conformance: $(VENV)/.test
+	$(BIN)/python -m conformance.cpython_urllib
+	$(BIN)/python -m conformance.requests_suite
 
 bench: $(VENV)/.bench $(NIQ)/.bench
 	$(BIN)/python -m bench.run $(ARGS)

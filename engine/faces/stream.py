@@ -10,6 +10,7 @@ from ..connection.h1_client_stream import H1ClientStream
 from ..connection.h1_connection import H1Connection, IdleHandler
 from ..connection.h1_server_stream import H1ServerStream
 from ..connection.h1_stream import H1Stream
+from ..errors import EngineError
 from .driven import Driver, driven
 
 __all__ = ["Chunks", "Connection", "Stream"]
@@ -190,6 +191,14 @@ class Connection:
     def timeout(self) -> float | None:
         """See `H1Connection.timeout`."""
         return self.core.timeout()
+
+    def error(self, kind: str = "rw") -> EngineError | None:
+        """See `H1Connection.error`."""
+        return self.core.error(kind)
+
+    def clearerr(self, kind: str = "rw") -> EngineError | None:
+        """See `H1Connection.clearerr`."""
+        return self.core.clearerr(kind)
 
     def setmaxline(self, read_length: int) -> None:
         """See `H1Connection.setmaxline`."""

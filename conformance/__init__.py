@@ -1,0 +1,1 @@
+"""The originals' own test suites, run on the adapters. See README.md in this folder."""
