@@ -26,7 +26,9 @@ Error = TypeVar("Error", bound=NetworkError)
 # A program may have given SIGPIPE its deadly default back; ask for EPIPE instead where the system lets us.
 _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
 # Asking recv for 128 KiB or more makes the allocator map and unmap pages each time (15 µs): not before input is plenty.
-_SMALL, _BIG = 64 * 1024, 512 * 1024
+# Twice the larger size (a reader holds the last piece while the next is received) still fits what the C library keeps of
+# freed memory; with more, every read pays for fresh pages.
+_SMALL, _BIG = 64 * 1024, 256 * 1024
 
 
 class BlockingStream(ByteStream):
