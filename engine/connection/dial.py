@@ -251,7 +251,13 @@ async def secure(backend: Backend, stream: ByteStream, tls: TlsOptions, host: st
     try:
         context, sent, checked_here = _plan_names(tls, host)
         secured = await wrap_tls(
-            stream, context, server_side=False, server_hostname=sent, guard=backend.create_guard(), deadline=deadline
+            stream,
+            context,
+            server_side=False,
+            server_hostname=sent,
+            guard=backend.create_guard(),
+            deadline=deadline,
+            name_is_checked_later=checked_here is not None,
         )
         if checked_here is not None:
             match_hostname(secured.ssl_object.getpeercert() or {}, checked_here)

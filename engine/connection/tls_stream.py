@@ -51,6 +51,7 @@ async def wrap_tls(
     server_hostname: str | None,
     guard: AbstractContextManager[Any],
     deadline: float,
+    name_is_checked_later: bool = False,
 ) -> TlsStream:
     """Do a TLS handshake over `stream`, which belongs to the result from then on and is closed when the handshake fails.
 
@@ -59,8 +60,9 @@ async def wrap_tls(
         context: settings, certificates and trust.
         server_side: which end this is.
         server_hostname: the name (or address) the peer's certificate must be for, sent as SNI when it is a name. With
-            None no name is sent *and none is verified*, even if the context has `check_hostname` set (`SSLObject` does
-            not insist as `SSLSocket` does): a client that passes None must verify the name itself.
+            None no name is sent and OpenSSL verifies none.
+        name_is_checked_later: the caller verifies the name itself after the handshake. Without it a client refuses None
+            with a context that has `check_hostname` set, because `SSLObject` would not (`SSLSocket` does).
         guard: from `Backend.create_guard`, for this stream alone.
         deadline: on the backend's clock, for the whole handshake.
 
@@ -71,6 +73,8 @@ async def wrap_tls(
         UsageError: context and name do not fit.
     """
     try:
+        if not server_side and server_hostname is None and context.check_hostname and not name_is_checked_later:
+            raise UsageError("a TLS client that verifies host names must be told the name")
         wrapped = TlsStream(stream, context, server_side, server_hostname, guard)
         await wrapped._handshake(deadline)
     except BaseException:

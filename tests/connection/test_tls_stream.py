@@ -94,6 +94,15 @@ async def wrapped(
 
 
 class TestHandshake:
+    def test_a_client_that_verifies_names_is_told_one(self, backend: MemoryBackend, certificates: Certificates) -> None:
+        async def body() -> None:
+            near, _ = backend.pipe()
+            with pytest.raises(UsageError, match="must be told the name"):
+                await wrapped(backend, near, certificates.client_context(), None)
+            assert near.is_closed
+
+        backend.run(body())
+
     def test_what_was_agreed_on(self, backend: MemoryBackend, certificates: Certificates) -> None:
         pair = certificates.client_context(["h2", "http/1.1"]), certificates.server_context(["h2"])
 
