@@ -1,15 +1,14 @@
 """Connections kept for reuse, shared by threads or tasks, within limits and with a queue.
 
-The pool knows nothing of HTTP: it moves objects that can be asked `is_usable()` and told to `close()`. Who gets what
+The pool knows nothing of HTTP: it moves objects that can be asked `is_usable()` and told to `close()` (`Poolable`). Who gets what
 is decided by `pool_ledger`, whose docstring has the laws of order and fairness; this module adds guard, clock,
 waiting, forks.
 
 - The guard covers steps of the ledger only: opening, checking, closing and waking happen outside it.
-- Whoever owns a connection or the room for one (a caller, a ticket that was served) passes it on when it fails or is
-  cancelled, and wakes who gets it.
+- Whoever owns a connection, a use of one or the room for one (a caller, a ticket that was served) passes it on when it
+  fails or is cancelled, and wakes who gets it.
 
-Connections that serve many exchanges at once fit the same shape: `acquire` answers per use rather than per
-connection, `release` is called once per use, and a ledger may hand one connection to several tickets.
+A connection is *exclusive*, or it is *shared*: several users hold it at once (HTTP/2), see `Shareable` and `pool_sharing`.
 """
 
 from __future__ import annotations
@@ -18,28 +17,16 @@ import os
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from ..backends.base import Backend
-from ..errors import ClosedError, PoolTimeout, UsageError
-from .pool_ledger import Ledger, Origin, Slot, Ticket
+from ..errors import ClosedError, ConnectTimeout, PoolTimeout, UsageError
+from .pool_ledger import Ledger
 from .pool_limits import PoolLimits, PoolStatistics
+from .pool_records import Orders, Origin, Poolable, Slot, Ticket
 
-__all__ = ["Pool", "Poolable"]
-
-
-class Poolable(Protocol):
-    """What the pool asks of a connection. Connections are told apart by identity: do not define `__eq__` on them."""
-
-    def is_usable(self) -> bool:
-        """Tell without waiting whether the connection can serve again: neither closed nor ended, and nothing unread.
-
-        Costs one poll of the socket. What arrives while no exchange is on is a `408`, a goodbye or an attack.
-        """
-
-    def close(self) -> None:
-        """Release the socket now: no wait, no goodbye to the peer. Idempotent; never raises."""
+__all__ = ["Pool"]
 
 
 K = TypeVar("K", bound=Hashable)
@@ -56,7 +43,8 @@ class Pool(Generic[K, C]):
     child has an empty pool with new figures; the connections in it stay the parent's.
 
     A key (scheme, host, port, proxy, TLS identity) is hashed on every request: use a tuple of a few strings, or a
-    class that computes its hash once, and keep one object per origin so that comparing is a test of identity.
+    class that computes its hash once, and keep one object per origin so that comparing is a test of identity. An attribute
+    `may_share` that is true says that the connections may turn out to be shared: the first one is then waited for.
 
     Args:
         backend: gives clock, guard and waiters.
@@ -72,8 +60,9 @@ class Pool(Generic[K, C]):
         self._opener = opener
         self._closed = False
         self._guard = backend.create_guard()
+        self._is_locked: Callable[[], bool] | None = getattr(self._guard, "locked", None)
         self._ledger: Ledger[K, C] = Ledger(limits)
-        self._abandoned: deque[C] = deque()
+        self._abandoned: deque[tuple[C, bool]] = deque()
         self._inherited: list[C] = []
         _pools.add(self)
 
@@ -100,21 +89,28 @@ class Pool(Generic[K, C]):
         wait_limit: float | None = None,
         open_limit: float | None = None,
     ) -> tuple[C, bool]:
-        """Return a connection for the caller alone, and whether it has served before.
+        """Return a connection, for the caller alone unless it is a shared one, and whether it has served others before.
 
-        Takes the idle connection used last; opens one when there is none and the limits allow, closing the one idle
-        longest where the total is used up; else waits in line. The caller must `release` the connection. Cancelling
-        loses nothing: what was being handed over goes to the next in line.
+        Takes a shared connection with room for one more, or the idle connection used last; opens one when there is none
+        and the limits allow, closing the one idle longest where the total is used up; else waits in line. The caller must
+        `release` the connection. Cancelling loses nothing: what was being handed over goes to the next in line.
+
+        While somebody opens the first connection to an origin that `may_share`, the others wait, which is part of their
+        connecting: `open_limit` counts from then, also for who opens after all, because the one who did failed (its
+        error is its own). So nobody who waits learns later than `open_limit` that the origin does not answer. If the
+        connection is not for sharing, or is full, they go on as usual, with both limits together.
 
         Args:
             key: the origin; see the class.
             deadline: on the backend's clock, for queue and opening together. Not looked at where neither is needed.
-            fresh: never take one that has served before: for the one retry after such a connection failed.
+            fresh: never take one that has been idle: for the one retry after such a connection failed. A shared one that
+                is in use will do; the answer says False all the same.
             wait_limit, open_limit: seconds for standing in line and for opening, each within the deadline; None for no
                 limit of their own.
 
         Raises:
             PoolTimeout: none became free in time.
+            ConnectTimeout: … or was opened in time by the one who did it for all.
             ClosedError: the pool is closed, or was closed meanwhile.
             EngineError: whatever `opener` raises.
         """
@@ -123,28 +119,30 @@ class Pool(Generic[K, C]):
             try:
                 with self._guard:
                     slot = self._ledger.take_idle(key)
-                if slot is not None and self._is_alive(slot):
+                if slot is not None and (self._is_alive(slot) if slot.shared is None else self._joins(slot)):
                     return slot.connection, True
             except BaseException:
                 if slot is not None:
-                    self._retire((slot,))
+                    self._drop(slot)
                 raise
             if slot is not None:
-                return await self._use(slot.origin, self._replace(slot), deadline, open_limit)
+                open_by = self._earlier(deadline, open_limit)
+                return await self._use(slot.origin, self._replace(slot), fresh, open_by)
         return await self._open_or_wait(key, deadline, fresh, wait_limit, open_limit)
 
     def release(self, connection: C, reusable: bool) -> None:
         """Give back what `acquire` returned, once per use. Never waits.
 
-        A connection that is not `reusable`, or comes back after `close`, is closed. So is one that the pool does not
-        know (any more): that is what a forked child does with the connections its parent was using. Not for
+        A connection that is not `reusable`, or comes back after `close`, is closed; a shared one gets no new users and is
+        closed when the last of its users has released it, or now if it `is_closed` anyway. So is one that the pool does
+        not know (any more): that is what a forked child does with the connections its parent was using. Not for
         finalizers: see `release_from_finalizer`.
 
         Raises:
             UsageError: the connection is idle in the pool: it was released before.
         """
-        if not self._may_enter():
-            self._abandoned.append(connection)
+        if self._is_locked is not None and self._is_locked() and not self._may_enter():
+            self._abandoned.append((connection, reusable))
             return
         if self._abandoned:
             self._close_abandoned()
@@ -156,15 +154,12 @@ class Pool(Generic[K, C]):
         self._release_slowly(connection, reusable)
 
     def _may_enter(self) -> bool:
-        """Whether the guard can be had.
+        """Whether the guard, held just now, can be had: another thread holds it for microseconds.
 
         The garbage collector may run somebody's finalizer that closes a response (file wrappers do) in the middle of an
-        operation of this very thread; waiting for the guard would then be for ever. Another thread holds it for
-        microseconds.
+        operation of this very thread; waiting for the guard would then be for ever.
         """
         guard: Any = self._guard
-        if not hasattr(guard, "locked") or not guard.locked():
-            return True
         if guard.acquire(timeout=_GUARD_PATIENCE):
             guard.release()
             return True
@@ -173,23 +168,46 @@ class Pool(Generic[K, C]):
     def release_from_finalizer(self, connection: C) -> None:
         """Leave a connection whose user was garbage to be closed by the next call that releases or opens one.
 
+        A shared one loses that user and stays with the others: a stream that has to be reset is not the pool's affair.
         For `__del__` and weak reference callbacks: they run in the middle of anything, a pool operation of the same
         thread included, and must not take its guard. Callers waiting in line notice only at that next call.
         """
-        self._abandoned.append(connection)
+        self._abandoned.append((connection, True))
+
+    def capacity_changed(self, connection: C) -> None:
+        """Told that the `shares` of a connection grew or shrank: serve who waits for them.
+
+        From any thread (async: in the loop), also from `is_usable`; not under a guard that `close` needs, and not from
+        finalizers. Unknown and exclusive connections are ignored.
+        """
+        with self._guard:
+            slot = self._ledger.find(connection)
+            orders = None if slot is None else self._ledger.capacity_changed(slot)
+        self._carry_out(orders)
+
+    def retire(self, connection: C) -> None:
+        """Give a shared connection no new users: the peer said goodbye, ids ran out, it broke. Idempotent.
+
+        Its users keep it; the last one's `release` closes it. If it `is_closed` or has no users it is closed now. Where to
+        call it from: see `capacity_changed`.
+        """
+        with self._guard:
+            slot = self._ledger.find(connection)
+            orders = None if slot is None else self._ledger.retire(slot)
+        self._carry_out(orders)
 
     def detach(self, connection: C) -> None:
         """Forget a connection in use: from now on it speaks another protocol, and its user closes it.
 
         Raises:
-            UsageError: it is not in use.
+            UsageError: it is not in use, or is a shared one.
         """
         with self._guard:
             slot = self._ledger.find(connection)
             if slot is None:
                 return
             if not slot.in_use:
-                raise UsageError("a connection that is not in use cannot be detached from the pool")
+                raise UsageError("a connection that is shared or not in use cannot be detached from the pool")
             self._ledger.forget(slot)
             served = self._ledger.give_room_back(slot.origin)
         _wake(served)
@@ -206,6 +224,7 @@ class Pool(Generic[K, C]):
         with self._guard:
             self._closed = True
             failed = self._ledger.fail_waiters()
+            self._ledger.retire_all()
             idle = self._ledger.take_all_idle()
         for ticket in failed:
             ticket.waiter.wake()
@@ -214,6 +233,24 @@ class Pool(Generic[K, C]):
 
     def _is_alive(self, slot: Slot[K, C]) -> bool:
         return self._now() - slot.idle_since < self._ledger.expiry and slot.connection.is_usable()
+
+    def _joins(self, slot: Slot[K, C]) -> bool:
+        """Whether the caller is a user of this shared connection, if need be after checking it for everybody."""
+        if slot.users:
+            return True
+        if not self._is_alive(slot):
+            return False
+        with self._guard:
+            orders = self._ledger.confirm(slot)
+        self._carry_out(orders)
+        return orders is not None
+
+    def _drop(self, slot: Slot[K, C]) -> None:
+        """Give up what was to be used, because the caller was interrupted."""
+        if slot.users:
+            self._release_slowly(slot.connection, True)
+        else:
+            self._retire((slot,))
 
     def _earlier(self, deadline: float, limit: float | None) -> float:
         return deadline if limit is None else min(deadline, self._now() + limit)
@@ -227,8 +264,8 @@ class Pool(Generic[K, C]):
         with self._guard:
             if self._closed:
                 raise ClosedError("the connection pool is closed")
-            if not fresh:
-                slot = self._ledger.take_idle(key)  # since the first look one may have been released
+            # Since the first look one may have been released.
+            slot = self._ledger.take_fresh(key) if fresh else self._ledger.take_idle(key)
             if slot is None:
                 origin, granted, victim = self._ledger.take_room(key)
                 if not granted:
@@ -237,24 +274,38 @@ class Pool(Generic[K, C]):
                 origin = slot.origin
         if victim is not None:
             victim.connection.close()
+        open_by = self._earlier(deadline, open_limit)
         if ticket is not None:
-            slot = await self._wait(ticket, self._earlier(deadline, wait_limit))
-        return await self._use(origin, slot, deadline, open_limit)
+            slot = await self._wait(ticket, deadline, wait_limit, open_limit)
+            if not ticket.early:
+                open_by = self._earlier(deadline, open_limit)
+        return await self._use(origin, slot, fresh, open_by)
 
-    async def _wait(self, ticket: Ticket[K, C], deadline: float) -> Slot[K, C] | None:
+    async def _wait(
+        self, ticket: Ticket[K, C], deadline: float, wait_limit: float | None, open_limit: float | None
+    ) -> Slot[K, C] | None:
         """Wait for the grant and return its slot, or None for a room; the caller then owns it."""
+        awaited = ticket.early and open_limit is not None
         try:
-            await ticket.waiter.wait(deadline)
+            woken = await ticket.waiter.wait(self._earlier(deadline, open_limit if awaited else wait_limit))
+            if not woken and awaited and self._now() < deadline:
+                with self._guard:
+                    awaited = self._ledger.is_awaited(ticket.origin)
+                if not awaited:
+                    await ticket.waiter.wait(self._earlier(deadline, wait_limit))
             with self._guard:
                 if ticket.granted:  # if only between the deadline and this line: still as good as any
                     return ticket.slot
                 closed, figures = self._closed, self._ledger.statistics()
+                awaited = ticket.early and self._ledger.is_awaited(ticket.origin)
                 self._ledger.dequeue(ticket)
         except BaseException:
             self._forsake(ticket)
             raise
         if closed:
             raise ClosedError("the connection pool was closed while a connection was waited for")
+        if awaited:
+            raise ConnectTimeout("the connection that another caller was opening for all was not ready in time")
         raise PoolTimeout(
             f"no connection became free in time: {figures.in_use} in use, {figures.opening} being opened, "
             f"{figures.waiting} waiting"
@@ -268,31 +319,30 @@ class Pool(Generic[K, C]):
         if slot is not None:
             self._release_slowly(slot.connection, True)
 
-    async def _use(
-        self, origin: Origin[K, C], slot: Slot[K, C] | None, deadline: float, open_limit: float | None
-    ) -> tuple[C, bool]:
+    async def _use(self, origin: Origin[K, C], slot: Slot[K, C] | None, fresh: bool, open_by: float) -> tuple[C, bool]:
         """Find the caller's connection alive or go to the next; without one, open it in the caller's room."""
         while slot is not None:
             try:
-                alive = self._is_alive(slot)
+                alive = self._is_alive(slot) if slot.shared is None else self._joins(slot)
             except BaseException:
-                self._retire((slot,))
+                self._drop(slot)
                 raise
             if alive:
-                return slot.connection, True
+                return slot.connection, not fresh
             slot = self._replace(slot)
         try:
-            connection = await self._opener(origin.key, self._earlier(deadline, open_limit))
-        except BaseException:
+            connection = await self._opener(origin.key, open_by)
+        except BaseException as error:
             with self._guard:
-                served = self._ledger.give_room_back(origin)
-            _wake(served)
+                orders = self._ledger.give_up_room(origin, isinstance(error, Exception))
+            self._carry_out(orders)
             raise
         with self._guard:
-            slot = self._ledger.add(origin, connection)
+            _, orders = self._ledger.add(origin, connection)
             closed = self._closed
+        self._carry_out(orders)
         if closed:
-            self._retire((slot,))
+            self._release_slowly(connection, False)
             raise ClosedError("the connection pool was closed while a connection was opened")
         return connection, False
 
@@ -320,18 +370,28 @@ class Pool(Generic[K, C]):
         served, surplus = None, []
         with self._guard:
             slot = self._ledger.find(connection)
-            if slot is not None and not slot.in_use:
+            if slot is not None and not slot.in_use and not slot.users:
                 raise UsageError("the connection was released before")
-            if slot is not None and reusable and not self._closed:
+            orders = None
+            if slot is not None and slot.shared is not None:
+                orders = self._ledger.leave(slot, reusable and not self._closed, self._now())
+            elif slot is not None and reusable and not self._closed:
                 now = self._now()
                 served, spent = self._ledger.pass_on(slot, now)
                 surplus = [slot] if spent else self._ledger.take_surplus(now)
             elif slot is not None:
                 surplus = [slot]
         _wake(served)
+        self._carry_out(orders)
         if slot is None:
             connection.close()
         self._retire(surplus)
+
+    def _carry_out(self, orders: Orders[K, C] | None) -> None:
+        if orders is not None:
+            for ticket in orders.wake:
+                ticket.waiter.wake()
+            self._retire(orders.close)
 
     def _retire(self, slots: Iterable[Slot[K, C]]) -> None:
         """Close connections that were taken out of circulation, and only then give their rooms to others."""
@@ -345,19 +405,23 @@ class Pool(Generic[K, C]):
     def _close_abandoned(self) -> None:
         while True:
             try:
-                connection = self._abandoned.popleft()
+                connection, reusable = self._abandoned.popleft()
             except IndexError:  # another thread may have taken the last
                 return
             with self._guard:
-                slot = self._ledger.find(connection)
-                lost = slot is not None and slot.in_use  # otherwise it was released after all
+                orders, slot = None, self._ledger.find(connection)
+                lost = slot is not None and slot.in_use and slot.shared is None  # not if released after all
+                if slot is not None and slot.users:
+                    orders = self._ledger.leave(slot, reusable and not self._closed, self._now())
             if slot is not None and lost:
                 self._retire((slot,))
+            self._carry_out(orders)
 
     def _restart_in_child(self) -> None:
         """Begin anew in a forked child: only the forking thread lives on, and another may have held the guard."""
         inherited = self._ledger.idle_connections()
         self._guard = self._backend.create_guard()
+        self._is_locked = getattr(self._guard, "locked", None)
         self._ledger = Ledger(self._limits)
         self._abandoned = deque()
         if self._backend.colour == "blocking":

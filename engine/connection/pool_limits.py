@@ -19,6 +19,8 @@ class PoolLimits:
         max_per_origin: connections to one origin; None for no limit. RFC 9112 section 9.4 asks clients to limit them
         but
             names no figure. Half of the default total: one slow server cannot take every connection from all others.
+        max_shared_per_origin: connections to one origin that several users share (HTTP/2) and that take new ones; None for
+            no limit. Callers who find them full wait. RFC 9113 section 9.1 asks clients not to open more than one.
         max_idle: connections kept open without use, in total; None for no limit but `max_connections`. The one idle
             longest is closed first. 0 keeps none.
         keepalive_expiry: seconds after which an idle connection is not used any more; None for no limit. Less than
@@ -32,9 +34,16 @@ class PoolLimits:
     max_per_origin: int | None = 50
     max_idle: int | None = None
     keepalive_expiry: float | None = 50.0
+    max_shared_per_origin: int | None = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("max_connections", 1), ("max_per_origin", 1), ("max_idle", 0), ("keepalive_expiry", 0)):
+        for name, least in (
+            ("max_connections", 1),
+            ("max_per_origin", 1),
+            ("max_shared_per_origin", 1),
+            ("max_idle", 0),
+            ("keepalive_expiry", 0),
+        ):
             value = getattr(self, name)
             if value is not None and not value >= least:  # "not >=" refuses NaN too
                 raise UsageError(f"{name} must be None or at least {least}, not {value!r}")
@@ -50,6 +59,7 @@ class PoolStatistics:
         in_use: … handed out, or just being closed.
         opening: connections being opened; they count against the limits, not in `open`.
         waiting: callers in the queue now.
+        users: exchanges under way: one for every exclusive connection in use, any number for a shared one.
         created: connections opened successfully.
         reused: acquisitions served by a connection that had served before.
         waits: acquisitions that had to queue.
@@ -71,3 +81,4 @@ class PoolStatistics:
     expired: int
     stale: int
     evicted: int
+    users: int = 0

@@ -7,10 +7,12 @@ import math
 import threading
 from collections.abc import Coroutine, Generator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from drivetrain.engine.connection.pool import Pool
 from drivetrain.engine.connection.pool_limits import PoolLimits
+
+F = TypeVar("F", bound="FakeConnection")
 
 
 class Fleet:
@@ -24,7 +26,13 @@ class Fleet:
         self._lock = threading.Lock()
 
     def make(self, key: Any) -> FakeConnection:
-        connection = FakeConnection(self, key)
+        return self._register(FakeConnection(self, key))
+
+    def make_shared(self, key: Any, shares: int = 2) -> SharedConnection:
+        return self._register(SharedConnection(self, key, shares))
+
+    def _register(self, connection: F) -> F:
+        key = connection.key
         with self._lock:
             self.made.append(connection)
             self.open_now[key] = self.open_now.get(key, 0) + 1
@@ -59,6 +67,29 @@ class FakeConnection:
 
     def close(self) -> None:
         self.fleet.count_close(self)
+
+
+class SharedConnection(FakeConnection):
+    """What HTTP/2 is to the pool; by default two may use it."""
+
+    def __init__(self, fleet: Fleet, key: Any, shares: int = 2) -> None:
+        super().__init__(fleet, key)
+        self.shares = shares
+        self.broken = False
+
+    @property
+    def is_closed(self) -> bool:
+        return self.broken or bool(self.closes)
+
+
+class SharingKey(str):
+    """An origin whose connections may turn out to be shared."""
+
+    __slots__ = ()
+    may_share = True
+
+
+SHARED = SharingKey("shared")
 
 
 class Gate:
@@ -172,3 +203,31 @@ class HandPool:
     def figures(self, *names: str) -> tuple[int, ...]:
         statistics = self.pool.statistics()
         return tuple(getattr(statistics, name) for name in names)
+
+
+class SharingPool(HandPool):
+    """Opens shared connections of `shares` users, or exclusive ones for `shares` None; `slow` ones wait at a gate."""
+
+    def __init__(self, shares: int | None = 2, slow: bool = False, **limits: Any) -> None:
+        super().__init__(self.open, **limits)
+        self.shares = shares
+        self.slow = slow
+
+    async def open(self, key: Any, deadline: float) -> FakeConnection:
+        if self.slow:
+            await Gate()
+        if self.shares is None or not getattr(key, "may_share", False):
+            return self.fleet.make(key)
+        return self.fleet.make_shared(key, self.shares)
+
+    def join(self, key: Any = SHARED, fresh: bool = False) -> SharedConnection:
+        connection = self.call(key, fresh=fresh).connection
+        assert isinstance(connection, SharedConnection)
+        return connection
+
+    def limited(self, wait: float | None, opening: float | None, key: Any = SHARED) -> Call:
+        return Call(self.pool.acquire(key, math.inf, wait_limit=wait, open_limit=opening))
+
+
+def done(calls: list[Call]) -> list[bool]:
+    return [call.done or call.step().done for call in calls]

@@ -21,8 +21,8 @@ from drivetrain.engine.backends.base import ByteStream
 from drivetrain.engine.backends.blocking import BlockingBackend, run
 from drivetrain.engine.connection.pool import Pool
 from drivetrain.engine.connection.pool_limits import PoolLimits
-from drivetrain.engine.errors import ConnectError, PoolTimeout
-from tests.connection.pool_support import FakeConnection, Fleet
+from drivetrain.engine.errors import ConnectError, ConnectTimeout, PoolTimeout
+from tests.connection.pool_support import SHARED, FakeConnection, Fleet, SharedConnection
 
 LIMIT = 5
 
@@ -222,6 +222,144 @@ class TestTasks:
             finish(pool, fleet)
 
         asyncio.run(main())
+
+
+class Crowd:
+    """Counts who is on each shared connection."""
+
+    def __init__(self, shares: int) -> None:
+        self.fleet = Fleet()
+        self.shares = shares
+        self.lock = threading.Lock()
+        self.most = 0
+
+    async def open(self, key: str, deadline: float) -> FakeConnection:
+        return self.fleet.make_shared(key, self.shares)
+
+    def enter(self, connection: FakeConnection) -> None:
+        assert isinstance(connection, SharedConnection)
+        with self.lock:
+            connection.users += 1
+            self.most = max(self.most, connection.users)
+        assert connection.broken or not connection.closes
+
+    def leave(self, connection: FakeConnection) -> None:
+        with self.lock:
+            connection.users -= 1
+
+
+class TestSharing:
+    def test_a_hundred_threads_share_one_connection(self) -> None:
+        crowd = Crowd(7)
+        pool: Pool[str, FakeConnection] = Pool(BlockingBackend(), PoolLimits(), crowd.open)
+
+        def work(chance: random.Random) -> None:
+            for _ in range(50):
+                connection, _ = run(pool.acquire(SHARED, math.inf, chance.random() < 0.1))
+                crowd.enter(connection)
+                os.sched_yield()
+                crowd.leave(connection)
+                pool.release(connection, True)
+
+        in_threads(100, work)
+        assert 1 < crowd.most <= 7
+        figures = pool.statistics()
+        assert figures.created + figures.reused == 100 * 50
+        assert figures.users == 0
+        # One at a time; a new one only for a `fresh` caller who found it idle.
+        assert crowd.fleet.most_total == 1
+        finish(pool, crowd.fleet)
+
+    def test_while_its_capacity_changes_and_connections_come_and_go(self) -> None:
+        crowd = Crowd(5)
+        limits = PoolLimits(max_connections=LIMIT, max_shared_per_origin=2, keepalive_expiry=0.001)
+        pool: Pool[str, FakeConnection] = Pool(BlockingBackend(), limits, crowd.open)
+        served, late = [], []
+
+        def change(connection: FakeConnection, chance: random.Random) -> None:
+            assert isinstance(connection, SharedConnection)
+            connection.shares = chance.randrange(9)
+            pool.capacity_changed(connection)
+            if chance.random() < 0.1:
+                connection.broken = chance.random() < 0.5
+                pool.retire(connection)
+
+        def work(chance: random.Random) -> None:
+            for _ in range(30):
+                try:
+                    patience = chance.choice([0.0, 0.001, 20.0, 20.0])
+                    connection, _ = run(pool.acquire(SHARED, time.monotonic() + patience, chance.random() < 0.1))
+                except PoolTimeout:
+                    late.append(1)
+                    continue
+                except ConnectTimeout:
+                    continue
+                crowd.enter(connection)
+                if chance.random() < 0.2:
+                    change(connection, chance)
+                if chance.random() < 0.02:
+                    connection.usable = False
+                crowd.leave(connection)
+                served.append(1)
+                pool.release(connection, chance.random() > 0.05)
+
+        in_threads(100, work)
+        assert len(served) > 1000
+        assert crowd.most <= 9
+        assert pool.statistics().users == 0
+        figures = pool.statistics()
+        assert (figures.in_use, figures.opening, figures.waiting) == (0, 0, 0)
+        assert crowd.fleet.most_total <= LIMIT
+        pool.close()
+        assert not crowd.fleet.open_connections
+        assert not pool._ledger._origins
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_cancelled_tasks_lose_no_use(self, seed: int) -> None:
+        chance = random.Random(seed)
+        fleet = Fleet()
+        served: list[int] = []
+
+        async def slowly(key: str, deadline: float) -> FakeConnection:
+            await asyncio.sleep(0)
+            if chance.random() < 0.2:
+                raise ConnectError("refused")
+            return fleet.make_shared(key, chance.randrange(1, 4)) if chance.random() < 0.8 else fleet.make(key)
+
+        async def work(pool: Pool[str, FakeConnection]) -> None:
+            for number in range(5):
+                try:
+                    connection, _ = await pool.acquire(SHARED, math.inf, chance.random() < 0.1)
+                except ConnectError:
+                    continue
+                reusable = False
+                try:
+                    for _ in range(chance.randrange(3)):
+                        await asyncio.sleep(0)
+                    if isinstance(connection, SharedConnection) and chance.random() < 0.2:
+                        connection.shares = chance.randrange(4)
+                        pool.capacity_changed(connection)
+                    reusable = chance.random() > 0.1
+                finally:
+                    pool.release(connection, reusable)
+                served.append(number)
+
+        async def main() -> None:
+            limits = PoolLimits(max_connections=LIMIT, max_shared_per_origin=2)
+            pool: Pool[str, FakeConnection] = Pool(AsyncioBackend(), limits, slowly)
+            tasks = [asyncio.create_task(work(pool)) for _ in range(200)]
+            while not all(task.done() for task in tasks):
+                await asyncio.sleep(0)
+                if chance.random() < 0.3:
+                    chance.choice(tasks).cancel()
+            errors = [task.exception() for task in tasks if not task.cancelled()]
+            assert [error for error in errors if error is not None] == []
+            assert any(task.cancelled() for task in tasks)
+            assert pool.statistics().users == 0
+            finish(pool, fleet)
+
+        asyncio.run(asyncio.wait_for(main(), 20))
+        assert len(served) > 50
 
 
 class SocketConnection:
