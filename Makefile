@@ -6,6 +6,7 @@
 #   make test-peers  tests against nginx, tinyproxy, …; fails when one of them is not installed
 #   make conformance the originals' own test suites on the adapters (fetches that of requests)
 #   make bench       the benchmarks (ARGS="--quick --only small_get" passes arguments)
+#   make docs        checks the documentation: links, commands, examples, the names it promises
 #   make clean       remove environments, caches and builds
 
 PYTHON ?= python3
@@ -54,8 +55,9 @@ check: $(CHECK)/.tools
 	@$(CHECK)/bin/mypy -p drivetrain.engine -p drivetrain.compat > $(CHECK)/types.txt; status=$$?; \
 	    sed 's#^.*/site-packages/drivetrain/##' $(CHECK)/types.txt; exit $$status
 
-docs:
-	@echo "The documentation is plain Markdown in docs/: nothing to build yet."
+# The documentation is plain Markdown: what can be checked of it is its links, its commands and the names it promises.
+docs: $(VENV)/.test
+	$(BIN)/python -m pytest tests/house/test_docs.py tests/house/test_lua_names.py tests/test_readme.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-check .venv-niquests build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
