@@ -20,7 +20,8 @@
     │   │       └── CertificateError                … because the certificate is not to be trusted
     │   ├── ReadError                               the connection broke while reading
     │   ├── WriteError                              the connection broke while writing
-    │   └── ConnectionClosed                        the peer closed before any byte of the answer
+    │   ├── ConnectionClosed                        the peer closed before any byte of the answer
+    │   └── StreamRefused                           the peer says that it did not look at the request (HTTP/2)
     ├── Timeout                   (TimeoutError)
     │   ├── ConnectTimeout
     │   ├── ReadTimeout
@@ -30,6 +31,9 @@
     │   └── TooManyRedirects
     ├── BodyNotReplayable                           a redirect or retry needs a body that was consumed
     └── StatusError                                 `raise_for_status` on an answer of 400 or above
+
+HTTP/2's `H2Error` and `H2LimitExceeded` (`wire.h2_errors`) are a `RemoteProtocolError` and a `LimitExceeded` that carry an error
+code of RFC 9113 section 7.
 
 Errors are raised where the fault is found, in these types: no layer translates them. `RemoteProtocolError.status` is the
 status code a server answers such input with.
@@ -60,6 +64,7 @@ __all__ = [
     "RemoteProtocolError",
     "ResolveError",
     "StatusError",
+    "StreamRefused",
     "TLSError",
     "Timeout",
     "TooManyRedirects",
@@ -152,6 +157,10 @@ class WriteError(NetworkError):
 
 class ConnectionClosed(NetworkError):
     """The peer closed the connection before the first byte of an answer."""
+
+
+class StreamRefused(NetworkError):
+    """The peer says that it processed nothing of the request: sending it again is safe (RFC 9113 section 8.7)."""
 
 
 class Timeout(EngineError, TimeoutError):

@@ -1,0 +1,38 @@
+"""Limits on what an HTTP/2 peer can make this side keep or do (RFC 9113 section 10.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["H2Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class H2Limits:
+    """What this side announces and enforces. Sizes in bytes; passing a flood limit ends the connection with ENHANCE_YOUR_CALM.
+
+    Args:
+        max_concurrent_streams: streams the peer may have open at once.
+        stream_window: initial flow-control window of each stream; a slow reader holds up no more than this.
+        connection_window: flow-control window of the connection, for all streams together.
+        max_frame_size: of frames the peer may send, 16,384 to 16,777,215.
+        max_header_list_size: of a decoded header section, by RFC 9113 section 6.5.2's count.
+        header_table_size: HPACK table this side keeps for decoding.
+        max_resets: streams the peer may reset (or make this side reset) in a burst, and
+        resets_per_second: how fast that allowance grows back (CVE-2023-44487).
+        max_control_frames: SETTINGS, PING, PRIORITY and empty DATA frames in a burst, and
+        control_frames_per_second: how fast that allowance grows back.
+        max_continuations: CONTINUATION frames in one header section.
+    """
+
+    max_concurrent_streams: int = 100
+    stream_window: int = 1024 * 1024
+    connection_window: int = 16 * 1024 * 1024
+    max_frame_size: int = 64 * 1024
+    max_header_list_size: int = 64 * 1024
+    header_table_size: int = 4096
+    max_resets: int = 200
+    resets_per_second: float = 33.0
+    max_control_frames: int = 1000
+    control_frames_per_second: float = 100.0
+    max_continuations: int = 16
