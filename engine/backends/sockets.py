@@ -11,9 +11,9 @@ import socket
 from typing import Any, TypeVar
 
 from ..errors import ConnectError, NetworkError
-from .base import Address
+from .base import Address, ByteStream
 
-__all__ = ["CLOSED_HERE", "Opening", "address_of", "is_connect_pending", "prepare", "translated"]
+__all__ = ["CLOSED_HERE", "Opening", "SocketStream", "address_of", "is_connect_pending", "prepare", "translated"]
 
 CLOSED_HERE = "closed by this side"
 Error = TypeVar("Error", bound=NetworkError)
@@ -46,6 +46,34 @@ def address_of(sock: socket.socket, name: Any) -> Address:
         return Address(family, name[0], name[1])
     # AF_UNIX: an unnamed socket has "" and one in Linux' abstract namespace bytes that begin with NUL.
     return Address(family, os.fsdecode(name) or None if isinstance(name, (str, bytes)) else None)
+
+
+class SocketStream(ByteStream):
+    """A byte stream on a socket of the system: its two ends, looked up once and remembered beyond the socket's end."""
+
+    _sock: socket.socket
+    _local: Address | None
+    _peer: Address | None
+
+    @property
+    def local_address(self) -> Address:
+        """See `ByteStream.local_address`."""
+        if self._local is None:
+            try:
+                self._local = address_of(self._sock, self._sock.getsockname())
+            except OSError:
+                return Address(0)
+        return self._local
+
+    @property
+    def peer_address(self) -> Address:
+        """See `ByteStream.peer_address`."""
+        if self._peer is None:
+            try:
+                self._peer = address_of(self._sock, self._sock.getpeername())
+            except OSError:
+                return Address(0)
+        return self._peer
 
 
 def is_connect_pending(family: int, code: int) -> bool:

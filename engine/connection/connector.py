@@ -82,11 +82,7 @@ async def open_connection(
     else:
         stream = await dial_tcp(backend, key.host, key.port, key.dial, deadline)
     if key.tls is not None:
-        try:
-            stream = await secure(backend, stream, key.tls, key.host, deadline)
-        except BaseException:
-            stream.close()
-            raise
+        stream = await secure(backend, stream, key.tls, key.host, deadline)
     # The stream remembers its addresses once it was asked, so that they can be told after it is closed.
     _ = stream.local_address, stream.peer_address
     connection = H1Connection(stream, backend, "client", key.version or 1.1, limits)

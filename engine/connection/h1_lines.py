@@ -161,6 +161,7 @@ class H1Lines(H1Transport):
         machine = self.machine
         line, start = await self._line(deadline, "chunk-size line", 400)
         size, extensions = self._parse(parse_chunk_line, line)
+        extensions = extensions.lstrip(" \t")
         if size > _CHUNK_MAX or len(extensions) > machine.limits.max_chunk_extensions:
             raise self._refusal(LimitExceeded("a chunk or its extensions are too large"))
         if not size:

@@ -12,12 +12,12 @@ This half does not know what is sent; who may follow whom is `h1.H1Machine`'s bu
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from ..errors import EngineError, IncompleteMessage, LimitExceeded, RemoteProtocolError
 from ..wire.codings import Inflater
+from ..wire.h1_chunk import parse_chunk_line
 from ..wire.h1_head import parse_fields
 from ..wire.headers import Headers
 from .h1_events import ConnectionEnded, DataReceived, EndReceived, Event
@@ -26,7 +26,6 @@ from .h1_limits import H1Limits
 
 __all__ = ["H1Receiver"]
 
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
 # How much a transfer coding may inflate into one event; the rest follows in further events.
 _INFLATE_PIECE = 256 * 1024
 _NO_TRAILERS = EndReceived(None)
@@ -280,15 +279,12 @@ class H1Receiver(ABC):
         line = bytes(data[start:end])
         if line[-1:] != b"\r":
             raise RemoteProtocolError("bare LF in a chunk-size line")
-        match = _CHUNK_LINE(line, 0, len(line) - 1)
-        if match is None:
-            raise RemoteProtocolError(f"malformed chunk-size line {line[:40]!r}")
-        digits = match.group(1)
-        self._extensions += len(line) - 1 - len(digits)
+        size, extensions = parse_chunk_line(line[:-1].decode("latin-1"))
+        self._extensions += len(extensions)
         if self._extensions > self.limits.max_chunk_extensions:
             raise LimitExceeded(f"more than {self.limits.max_chunk_extensions} bytes of chunk extensions")
         self._position = end + 1
-        self._remaining = int(digits, 16)
+        self._remaining = size
         self._step = self._read_chunk_data if self._remaining else self._last_chunk
         return self._step()
 

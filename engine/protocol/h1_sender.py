@@ -15,6 +15,7 @@ from enum import Enum
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..wire.codings import Deflater
+from ..wire.h1_chunk import format_chunk
 from ..wire.h1_head import Field, encode_head, format_fields
 from ..wire.headers import Headers
 from .h1_framing import BodyKind, outgoing_length, transfer_codings
@@ -110,7 +111,7 @@ class H1Sender:
         if kind is BodyKind.CHUNKED:
             if self._deflater is not None and data:
                 data = self._deflater.encode(data) + self._deflater.flush()
-            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            return format_chunk(data) if data else b""
         if kind is BodyKind.NONE and data:
             raise LocalProtocolError("this message has no body")
         return data
@@ -143,7 +144,7 @@ class H1Sender:
     def _finish_coding(self) -> bytes:
         deflater, self._deflater = self._deflater, None
         tail = deflater.finish() if deflater is not None else b""
-        return b"%x\r\n%b\r\n" % (len(tail), tail) if tail else b""
+        return format_chunk(tail) if tail else b""
 
 
 def _deflater_for(encoding: list[str]) -> Deflater | None:

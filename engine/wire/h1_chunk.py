@@ -10,11 +10,11 @@ __all__ = ["format_chunk", "parse_chunk_line"]
 
 # Sixteen digits name more than any machine holds; more of them only serve to overflow somebody's integer. White space is
 # taken before the semicolon of an extension only ("bad white space").
-_CHUNK_LINE = re.compile(r"([0-9A-Fa-f]{1,16})(?:[ \t]*(;[^\x00-\x08\x0a-\x1f\x7f]*))?").fullmatch
+_CHUNK_LINE = re.compile(r"([0-9A-Fa-f]{1,16})([ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?").fullmatch
 
 
 def parse_chunk_line(line: str) -> tuple[int, str]:
-    """Parse a chunk-size line without its CRLF into (size in bytes, extensions from their semicolon on).
+    """Parse a chunk-size line without its CRLF into (size in bytes, what follows the digits: "" or the extensions).
 
     Raises:
         RemoteProtocolError: it is malformed.

@@ -49,8 +49,6 @@ _REQUEST_LINE = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/1\.([01])").fullmatch
 _STATUS_LINE = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ({_VALUE}))?").fullmatch
 _IS_STATUS = re.compile(r"[1-9][0-9][0-9]").fullmatch
 _ANY_VERSION = re.compile(r"HTTP/[0-9]+(\.[0-9]+)?").fullmatch
-# Sixteen digits name more than any machine holds; more of them only serve to overflow somebody's integer.
-_CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})([ \t]*;{_VALUE})?").fullmatch
 _BARE_LF = re.compile(r"(?<!\r)\n").search
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 _CONTROL_NAMES = {"\r": "bare CR", "\n": "bare LF", "\0": "NUL"}

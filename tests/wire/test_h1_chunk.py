@@ -21,7 +21,7 @@ def test_what_is_formatted_is_parsed(data: bytes) -> None:
         ("0", (0, "")),
         ("00fF", (255, "")),
         ("1;a=b", (1, ";a=b")),
-        ('1 \t;a="b;c" ; d', (1, ';a="b;c" ; d')),
+        ('1 \t;a="b;c" ; d', (1, ' \t;a="b;c" ; d')),
         ("f" * 16, (2**64 - 1, "")),
     ],
 )

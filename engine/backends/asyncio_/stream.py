@@ -23,8 +23,8 @@ from collections.abc import Callable
 from typing import cast
 
 from ...errors import ReadError, ReadTimeout, WriteError, WriteTimeout
-from ..base import FOREVER, Address, ByteStream
-from ..sockets import CLOSED_HERE, address_of, translated
+from ..base import FOREVER, Address
+from ..sockets import CLOSED_HERE, SocketStream, translated
 from .timing import LONGEST, Signal
 
 __all__ = ["AsyncioStream"]
@@ -36,7 +36,7 @@ _LINGER = 10.0  # seconds for sending, after `close`, what was reported as sent 
 _TICK = 0.001  # a loop may count in milliseconds: a timer that fires this early is on time
 
 
-class AsyncioStream(asyncio.BufferedProtocol, ByteStream):
+class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
     """See the module and `ByteStream`. Made by the loop's `create_connection`, whose protocol it is."""
 
     __slots__ = (
@@ -333,26 +333,6 @@ class AsyncioStream(asyncio.BufferedProtocol, ByteStream):
     def is_closed(self) -> bool:
         """See `ByteStream.is_closed`."""
         return self._closed
-
-    @property
-    def local_address(self) -> Address:
-        """See `ByteStream.local_address`."""
-        if self._local is None:
-            try:
-                self._local = address_of(self._sock, self._sock.getsockname())
-            except OSError:
-                return Address(0)
-        return self._local
-
-    @property
-    def peer_address(self) -> Address:
-        """See `ByteStream.peer_address`."""
-        if self._peer is None:
-            try:
-                self._peer = address_of(self._sock, self._sock.getpeername())
-            except OSError:
-                return Address(0)
-        return self._peer
 
     def fileno(self) -> int:
         """See `ByteStream.fileno`."""

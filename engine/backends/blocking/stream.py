@@ -15,8 +15,8 @@ import socket
 from typing import TypeVar
 
 from ...errors import NetworkError, ReadError, ReadTimeout, WriteError, WriteTimeout
-from ..base import FOREVER, Address, ByteStream
-from ..sockets import CLOSED_HERE, address_of, prepare, translated
+from ..base import FOREVER, Address
+from ..sockets import CLOSED_HERE, SocketStream, prepare, translated
 from .readiness import LONGEST_MS, READ, WRITE, create_poller, milliseconds_until
 
 __all__ = ["BlockingStream"]
@@ -31,7 +31,7 @@ _SEND_FLAGS = getattr(socket, "MSG_NOSIGNAL", 0)
 _SMALL, _BIG = 64 * 1024, 256 * 1024
 
 
-class BlockingStream(ByteStream):
+class BlockingStream(SocketStream):
     """See the module and `ByteStream`.
 
     Args:
@@ -190,26 +190,6 @@ class BlockingStream(ByteStream):
     def is_closed(self) -> bool:
         """See `ByteStream.is_closed`."""
         return self._closed
-
-    @property
-    def local_address(self) -> Address:
-        """See `ByteStream.local_address`."""
-        if self._local is None:
-            try:
-                self._local = address_of(self._sock, self._sock.getsockname())
-            except OSError:
-                return Address(0)
-        return self._local
-
-    @property
-    def peer_address(self) -> Address:
-        """See `ByteStream.peer_address`."""
-        if self._peer is None:
-            try:
-                self._peer = address_of(self._sock, self._sock.getpeername())
-            except OSError:
-                return Address(0)
-        return self._peer
 
     def fileno(self) -> int:
         """See `ByteStream.fileno`."""
