@@ -7,7 +7,7 @@ leaf coroutine and never suspends; an *async* backend suspends on its event loop
 - a timeout leaves the stream usable and loses no byte; so does a cancellation;
 - errors leave here already in the types of `errors`; no `OSError`, `ssl.SSLError` or loop exception gets out;
 - what `send_some` did not report as sent comes first in the next send, unchanged (TLS may have encrypted it already);
-- at most one receiver and one sender at a time per stream; the two may overlap.
+- at most one receiver and one sender at a time per stream; the two may overlap; any number may `interrupt` them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
+from ..errors import ReadTimeout
+
 __all__ = [
     "FOREVER",
     "Address",
@@ -27,6 +29,7 @@ __all__ = [
     "ByteStream",
     "Colour",
     "ConnectAttempt",
+    "Interrupted",
     "Listener",
     "TaskHandle",
     "Waiter",
@@ -49,6 +52,10 @@ class Address(NamedTuple):
     port: int | None = None
 
 
+class Interrupted(ReadTimeout):
+    """A receive was ended by `ByteStream.interrupt` before its deadline; nothing is lost."""
+
+
 class ByteStream(ABC):
     """One connected, full-duplex stream of bytes. See the module's laws."""
 
@@ -58,6 +65,7 @@ class ByteStream(ABC):
 
         Raises:
             ReadTimeout: nothing came before `deadline` (input that is already there is returned even when it has passed).
+            Interrupted: nothing came before `interrupt` was called.
             ReadError: the connection broke.
         """
 
@@ -66,7 +74,7 @@ class ByteStream(ABC):
         """Send a leading part of `data`, at least one byte unless `data` is empty, and return its length in bytes.
 
         With `or_readable`, return 0 as soon as input (or its end) is waiting while nothing could be sent: an HTTP/1 client
-        must notice an early answer while it uploads.
+        must notice an early answer while it uploads. `interrupt` has the same effect.
 
         Raises:
             WriteTimeout: not one byte was taken before `deadline`.
@@ -84,6 +92,17 @@ class ByteStream(ABC):
     @abstractmethod
     async def send_eof(self, deadline: float) -> None:
         """End this side's output (half-close; `close_notify` on TLS). Receiving goes on. Idempotent."""
+
+    def allow_interrupts(self) -> None:  # noqa: B027 - what needs no preparation need not say so
+        """Make ready for `interrupt`, before anybody receives. Costs the blocking backend descriptors. Idempotent."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """End the wait of whoever receives, or sends with `or_readable`; where nobody waits, the next such wait.
+
+        To say "look again": somebody who did not wait may take it instead, and who was woken anyhow may be told twice. Never
+        waits, never raises. From any thread on a blocking backend, once interrupts were allowed.
+        """
 
     @abstractmethod
     def is_readable(self) -> bool:

@@ -9,12 +9,12 @@ Laws:
 from __future__ import annotations
 
 import copy
-import ssl
 
-from ..backends.base import FOREVER, Address, Backend, ByteStream
+from ..backends.base import Backend, ByteStream
 from ..errors import ClosedError, EngineError, IncompleteMessage
 from ..protocol.h1_client import H1ClientMachine
 from ..protocol.h1_server import H1ServerMachine
+from .transport_facts import TransportFacts
 
 __all__ = ["H1Transport"]
 
@@ -22,7 +22,7 @@ __all__ = ["H1Transport"]
 _READ_SIZE = 1024 * 1024
 
 
-class H1Transport:
+class H1Transport(TransportFacts):
     """Moves bytes between a `ByteStream` and an HTTP/1 machine. Base of `H1Connection`, which documents the attributes."""
 
     def __init__(self, stream: ByteStream, backend: Backend, machine: H1ClientMachine | H1ServerMachine) -> None:
@@ -32,8 +32,7 @@ class H1Transport:
         self.read_timeout: float | None = None
         self.write_timeout: float | None = None
         self.accept_ragged_end = False
-        self._outbox = b""
-        self._taken = False
+        self._outbox: bytes = b""
         # Why nothing can be read or written any more; empty while it can.
         self._no_reading = ""
         self._no_writing = ""
@@ -102,10 +101,6 @@ class H1Transport:
             raise ClosedError(self._no_writing)
         self._outbox += data
 
-    def deadline_after(self, timeout: float | None) -> float:
-        """Turn a timeout in seconds, None for no limit, into a deadline on the backend's clock."""
-        return FOREVER if timeout is None else self.backend.now() + timeout
-
     # -- errors --------------------------------------------------------------------------------------------------------
 
     def remember(self, kind: str, error: EngineError) -> None:
@@ -133,29 +128,6 @@ class H1Transport:
         return found
 
     # -- facts ---------------------------------------------------------------------------------------------------------
-
-    def checktls(self) -> ssl.SSLObject | None:
-        """The TLS session, or None on a connection in clear or without its socket."""
-        return None if self._taken else self.stream.ssl_object
-
-    def localname(self) -> Address:
-        """This end of the connection; family 0 (AF_UNSPEC) once the socket was taken or closed."""
-        return Address(0) if self._taken or self.stream.is_closed else self.stream.local_address
-
-    def peername(self) -> Address:
-        """The next hop: the proxy, where there is one; family 0 (AF_UNSPEC) once the socket was taken or closed."""
-        return Address(0) if self._taken or self.stream.is_closed else self.stream.peer_address
-
-    def pollfd(self) -> int | None:
-        """The descriptor to poll in a foreign loop, None once there is none."""
-        number = -1 if self._taken else self.stream.fileno()
-        return None if number < 0 else number
-
-    def events(self) -> str | None:
-        """What the connection waits for on `pollfd`: "r", and "w" while the outbox holds bytes. None without a socket."""
-        if self.pollfd() is None:
-            return None
-        return "rw" if self._outbox else "r"
 
     def timeout(self) -> float | None:
         """Seconds after which to call again whatever `pollfd` says: 0 while buffered input waits, None for no need."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ssl
 
-from ..backends.base import Address, ByteStream
+from ..backends.base import ByteStream
+from .layered_stream import LayeredStream
 
 __all__ = ["PrefixedStream"]
 
 
-class PrefixedStream(ByteStream):
+class PrefixedStream(LayeredStream):
     """`stream`, but `prefix` is received first. Everything else goes straight through."""
 
     def __init__(self, stream: ByteStream, prefix: bytes) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._prefix = prefix
+
+    def unread(self, data: bytes) -> None:
+        """Put `data` in front of what is still to be received."""
+        self._prefix = data + self._prefix
 
     async def receive_some(self, max_bytes: int, deadline: float) -> bytes:
         """See `ByteStream.receive_some`."""
@@ -50,20 +55,6 @@ class PrefixedStream(ByteStream):
         return self._stream.ended_cleanly
 
     @property
-    def local_address(self) -> Address:
-        """See `ByteStream.local_address`."""
-        return self._stream.local_address
-
-    @property
-    def peer_address(self) -> Address:
-        """See `ByteStream.peer_address`."""
-        return self._stream.peer_address
-
-    @property
     def ssl_object(self) -> ssl.SSLObject | None:
         """See `ByteStream.ssl_object`."""
         return self._stream.ssl_object
-
-    def fileno(self) -> int:
-        """See `ByteStream.fileno`."""
-        return self._stream.fileno()

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..backends.base import FOREVER, Address, ByteStream
+from ..backends.base import FOREVER, ByteStream
 from ..errors import (
     CertificateError,
     ConnectTimeout,
@@ -33,6 +34,8 @@ from ..errors import (
     UsageError,
     WriteError,
 )
+from ..tls import offering
+from .layered_stream import LayeredStream
 
 __all__ = ["TlsStream", "wrap_tls"]
 
@@ -52,6 +55,7 @@ async def wrap_tls(
     guard: AbstractContextManager[Any],
     deadline: float,
     name_is_checked_later: bool = False,
+    alpn: Sequence[str] = (),
 ) -> TlsStream:
     """Do a TLS handshake over `stream`, which belongs to the result from then on and is closed when the handshake fails.
 
@@ -64,6 +68,7 @@ async def wrap_tls(
         name_is_checked_later: the caller verifies the name itself after the handshake. Without it a client refuses None
             with a context that has `check_hostname` set, because `SSLObject` would not (`SSLSocket` does).
         guard: from `Backend.create_guard`, for this stream alone.
+        alpn: the protocols to offer with a context that others may be using, best first; empty for what it offers itself.
         deadline: on the backend's clock, for the whole handshake.
 
     Raises:
@@ -75,7 +80,7 @@ async def wrap_tls(
     try:
         if not server_side and server_hostname is None and context.check_hostname and not name_is_checked_later:
             raise UsageError("a TLS client that verifies host names must be told the name")
-        wrapped = TlsStream(stream, context, server_side, server_hostname, guard)
+        wrapped = TlsStream(stream, context, server_side, server_hostname, guard, alpn)
         await wrapped._handshake(deadline)
     except BaseException:
         stream.close()
@@ -105,7 +110,7 @@ class _Role:
             raise RuntimeError(f"two {self._what} of one TLS stream at the same time")
 
 
-class TlsStream(ByteStream):
+class TlsStream(LayeredStream):
     """See the module and `ByteStream`. Made by `wrap_tls`."""
 
     __slots__ = (
@@ -123,7 +128,6 @@ class TlsStream(ByteStream):
         "_sender",
         "_ssl",
         "_stale",
-        "_stream",
         "_unreported",
     )
 
@@ -134,15 +138,17 @@ class TlsStream(ByteStream):
         server_side: bool,
         server_hostname: str | None,
         guard: AbstractContextManager[Any],
+        alpn: Sequence[str] = (),
     ) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._guard = guard
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         try:
-            self._ssl = context.wrap_bio(
-                self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
-            )
+            with offering(context, alpn):
+                self._ssl = context.wrap_bio(
+                    self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
+                )
         except (ValueError, ssl.SSLError) as fault:  # not a name, or the other side's kind of context
             raise UsageError(f"TLS with {server_hostname!r}: {fault}") from fault
         self._plain = b""  # decrypted and not received yet
@@ -417,23 +423,9 @@ class TlsStream(ByteStream):
         return self._clean
 
     @property
-    def local_address(self) -> Address:
-        """See `ByteStream.local_address`."""
-        return self._stream.local_address
-
-    @property
-    def peer_address(self) -> Address:
-        """See `ByteStream.peer_address`."""
-        return self._stream.peer_address
-
-    @property
     def ssl_object(self) -> ssl.SSLObject:
         """The TLS session."""
         return self._ssl
-
-    def fileno(self) -> int:
-        """See `ByteStream.fileno`."""
-        return self._stream.fileno()
 
 
 def _without_waiting(stream: ByteStream) -> bytes:

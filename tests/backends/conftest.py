@@ -15,6 +15,11 @@ EVERY_STREAM = [
     "tls-tls-blocking",
     "tls-tls-asyncio",
     "tls-tls-memory",
+    "h2-blocking",
+    "h2-asyncio-debug",
+    "h2-memory",
+    "tls-h2-blocking",
+    "tls-h2-memory",
 ]
 
 

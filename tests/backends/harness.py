@@ -16,7 +16,10 @@ from drivetrain.engine.backends.asyncio_ import AsyncioBackend
 from drivetrain.engine.backends.base import Backend, ByteStream
 from drivetrain.engine.backends.blocking import BlockingBackend, run
 from drivetrain.engine.backends.memory import MemoryBackend, MemoryStream
+from drivetrain.engine.connection.h2_connection import H2Connection
+from drivetrain.engine.connection.h2_tunnel import H2Tunnel
 from drivetrain.engine.connection.tls_stream import TlsStream, wrap_tls
+from drivetrain.engine.wire.headers import Headers
 from tests.support.certificates import Certificates
 
 __all__ = ["PLAIN", "SOCKETS", "TLS", "Harness", "LoopWithoutWatchers", "TlsHarness", "make_harness", "run_on_loop"]
@@ -215,6 +218,45 @@ class TlsHarness(Harness):
         return self._inner.below(stream._stream)  # type: ignore[attr-defined]
 
 
+class H2TunnelHarness(Harness):
+    """CONNECT streams, each on an HTTP/2 connection over the streams of another harness."""
+
+    def __init__(self, inner: Harness) -> None:
+        self._inner = inner
+        self.threads, self.in_memory = inner.threads, inner.in_memory
+        super().__init__(inner.backend, inner._runner)
+
+    async def bare_pair(self) -> tuple[ByteStream, ByteStream]:
+        near, far = await self._inner.bare_pair()
+        client, server = H2Connection(near, self.backend), H2Connection(far, self.backend, "server")
+        made: list[ByteStream] = []
+
+        async def serve() -> None:
+            incoming = await server.get_next_incoming_stream()
+            assert incoming is not None
+            assert await incoming.get_headers() is not None
+            await incoming.write_head(Headers([(":status", "200")]), False, self.late())
+            made.append(H2Tunnel(incoming, owns_connection=True))
+
+        try:
+            task = self.backend.spawn(serve(), "proxy")
+            stream = client.new_stream()
+            await stream.write_head(Headers([(":method", "CONNECT"), (":authority", "a.test:1")]), False, self.late())
+            assert await stream.read_head(self.late()) is not None
+            assert await task.join(self.late())
+            return H2Tunnel(stream, owns_connection=True), made[0]
+        except BaseException:
+            client.close()
+            server.close()
+            raise
+
+    async def reset(self, stream: ByteStream) -> None:
+        await self._inner.reset(stream._connection.stream)  # type: ignore[attr-defined]
+
+    def below(self, stream: ByteStream) -> ByteStream:
+        return self._inner.below(stream._connection.stream)  # type: ignore[attr-defined]
+
+
 def debugged_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.set_debug(True)
@@ -247,11 +289,13 @@ TLS = ("blocking", "asyncio-debug", "uvloop", "memory", "memory-pieces")
 
 
 def make_harness(name: str, certificates: Certificates, patch: pytest.MonkeyPatch) -> Harness:
-    """The harness called `name`: that of a backend, after `tls-`, `tls12-` or `tls-tls-` if it is to be wrapped."""
+    """The harness called `name`: that of a backend, after `tls-`, `tls12-`, `h2-` or several if it is to be wrapped."""
     kind, _, rest = name.partition("-")
     if kind in ("tls", "tls12"):
         version = ssl.TLSVersion.TLSv1_2 if kind == "tls12" else ssl.TLSVersion.TLSv1_3
         return TlsHarness(make_harness(rest, certificates, patch), certificates, version)
+    if kind == "h2":
+        return H2TunnelHarness(make_harness(rest, certificates, patch))
     if name.endswith("-select"):
         patch.delattr("select.poll", raising=False)
     return PLAIN[name]()

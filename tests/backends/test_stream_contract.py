@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from drivetrain.engine.backends.base import FOREVER
+from drivetrain.engine.backends.base import FOREVER, Interrupted
 from drivetrain.engine.errors import ReadError, ReadTimeout, WriteError
 from tests.backends.contract import Outbox, noise, receive_exactly, receive_until_end
 from tests.backends.harness import Harness
@@ -434,5 +434,97 @@ class TestCancelling:
                 assert await receive_exactly(far, len(outbox.data), harness.late()) == outbox.data
 
             await harness.together(send(), check())
+
+        harness.run(body)
+
+
+class TestInterrupts:
+    def test_end_a_wait_for_input_and_lose_nothing(self, harness: Harness) -> None:
+        async def body() -> None:
+            near, far = await harness.pair()
+            near.allow_interrupts()
+            near.allow_interrupts()
+            order: list[str] = []
+
+            async def read() -> None:
+                with pytest.raises(Interrupted):
+                    await near.receive_some(100, harness.late())
+                order.append("interrupted")
+                await far.send_all(b"after", harness.late())
+                assert await receive_exactly(near, 5, harness.late()) == b"after"
+
+            async def interrupt() -> None:
+                await harness.backend.sleep_until(harness.soon(0.01))
+                assert order == []
+                near.interrupt()
+
+            await harness.together(read(), interrupt())
+            assert order == ["interrupted"]
+
+        harness.run(body)
+
+    def test_before_the_wait_they_end_the_next_one_once(self, harness: Harness) -> None:
+        async def body() -> None:
+            near, _ = await harness.pair()
+            near.allow_interrupts()
+            near.interrupt()
+            near.interrupt()
+            assert not near.is_readable()
+            with pytest.raises(Interrupted):
+                await near.receive_some(100, FOREVER)
+            with pytest.raises(ReadTimeout) as caught:
+                await near.receive_some(100, harness.soon(0.001))
+            assert not isinstance(caught.value, Interrupted)
+
+        harness.run(body)
+
+    def test_do_not_hide_input(self, harness: Harness) -> None:
+        async def body() -> None:
+            near, far = await harness.pair()
+            near.allow_interrupts()
+            await far.send_all(b"there", harness.late())
+            await harness.until(near.is_readable)
+            near.interrupt()
+            assert await receive_exactly(near, 5, harness.late()) == b"there"
+
+        harness.run(body)
+
+    def test_end_a_wait_to_send_that_listens(self, harness: Harness) -> None:
+        async def body() -> None:
+            near, far = await harness.pair()
+            near.allow_interrupts()
+            outbox = Outbox(noise(big(harness)))
+            await outbox.fill(near, harness.soon())
+
+            async def send() -> None:
+                assert not await outbox.send(near, harness.late(), or_readable=True)
+
+            async def interrupt() -> None:
+                await harness.backend.sleep_until(harness.soon(0.01))
+                near.interrupt()
+
+            await harness.together(send(), interrupt())
+            before = outbox.sent
+
+            async def rest() -> None:
+                assert await outbox.send(near, harness.late())
+
+            async def take() -> None:
+                assert await receive_exactly(far, len(outbox.data), harness.late()) == outbox.data
+
+            await harness.together(rest(), take())
+            assert before < outbox.sent
+
+        harness.run(body)
+
+    def test_on_a_closed_stream_they_do_nothing(self, harness: Harness) -> None:
+        async def body() -> None:
+            near, _ = await harness.pair()
+            near.allow_interrupts()
+            near.close()
+            near.allow_interrupts()
+            near.interrupt()
+            with pytest.raises(ReadError):
+                await near.receive_some(100, FOREVER)
 
         harness.run(body)

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import cast
 
 from ...errors import ReadError, ReadTimeout, WriteError, WriteTimeout
-from ..base import FOREVER, Address
+from ..base import FOREVER, Address, Interrupted
 from ..sockets import CLOSED_HERE, SocketStream, translated
 from .timing import LONGEST, Signal
 
@@ -49,6 +49,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         "_eof_sent",
         "_fault",
         "_held",
+        "_interrupted",
         "_local",
         "_loop",
         "_lost",
@@ -78,7 +79,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         self._chunks: deque[bytes] = deque()
         self._offset = 0  # bytes of _chunks[0] that are taken already
         self._held = 0  # bytes in _chunks that are not
-        self._paused = self._eof = self._lost = self._closed = False
+        self._paused = self._eof = self._lost = self._closed = self._interrupted = False
         self._fault: BaseException | None = None  # why the connection was lost
         self._reader: asyncio.Future[None] | None = None
         self._deadline = FOREVER  # of the read that waits, or waited last
@@ -172,6 +173,9 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         while not chunks:
             if self._eof or self._lost or self._closed:
                 return self._end()
+            if self._interrupted:
+                self._interrupted = False
+                raise Interrupted("interrupted")
             if self._reader is not None:
                 raise RuntimeError("two tasks receive from one stream at the same time")
             self._deadline, self._timed_out = deadline, False
@@ -275,7 +279,8 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         self._writer_reads = or_readable
         try:
             while self._write_paused and not self._lost and not self._closed:
-                if or_readable and self.is_readable():
+                if or_readable and (self._interrupted or self.is_readable()):
+                    self._interrupted = False
                     return False
                 if deadline <= self._loop.time():
                     raise WriteTimeout("the peer did not take the data in time")
@@ -307,6 +312,12 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
                 raise translated(WriteError, fault) from fault
 
     # -- the rest ------------------------------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """See `ByteStream.interrupt`."""
+        if not self._interrupted:
+            self._interrupted = True
+            self._wake_reader()
 
     def is_readable(self) -> bool:
         """See `ByteStream.is_readable`. Knows what the loop has delivered so far."""

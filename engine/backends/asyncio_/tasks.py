@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from ...errors import Timeout
-from ..base import TaskHandle, Waiter
-from .timing import Signal
+from ..base import FOREVER, TaskHandle, Waiter
+from .timing import LONGEST, Signal
 
 __all__ = ["AsyncioTask", "AsyncioWaiter", "Call"]
 
@@ -22,31 +22,41 @@ _running: set[asyncio.Task[None]] = set()
 class AsyncioWaiter(Waiter):
     """See `Waiter`. For tasks of one loop."""
 
-    __slots__ = ("_signals", "_woken")
+    __slots__ = ("_futures", "_woken")
 
     def __init__(self) -> None:
         self._woken = False
-        self._signals: list[Signal] = []
+        self._futures: list[asyncio.Future[None]] = []
 
     def wake(self) -> None:
         """See `Waiter.wake`."""
         self._woken = True
-        for signal in self._signals:
-            signal.fire()
+        for future in self._futures:
+            _fire(future)
 
     async def wait(self, deadline: float) -> bool:
-        """See `Waiter.wait`."""
+        """See `Waiter.wait`. One future and at most one timer: this is waited for once or twice a request."""
         loop = asyncio.get_running_loop()
         while not self._woken:
-            signal = Signal(loop)
-            self._signals.append(signal)
+            future = loop.create_future()
+            self._futures.append(future)
+            timer = None
+            if deadline != FOREVER:
+                timer = loop.call_at(min(deadline, loop.time() + LONGEST), _fire, future)
             try:
-                await signal.wait(deadline)
+                await future
             finally:
-                self._signals.remove(signal)
+                self._futures.remove(future)
+                if timer is not None:
+                    timer.cancel()
             if deadline <= loop.time():
                 break
         return self._woken
+
+
+def _fire(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class AsyncioTask(TaskHandle):

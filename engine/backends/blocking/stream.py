@@ -15,8 +15,9 @@ import socket
 from typing import TypeVar
 
 from ...errors import NetworkError, ReadError, ReadTimeout, WriteError, WriteTimeout
-from ..base import FOREVER, Address
+from ..base import FOREVER, Address, Interrupted
 from ..sockets import CLOSED_HERE, SocketStream, prepare, translated
+from .bell import Bell
 from .readiness import LONGEST_MS, READ, WRITE, create_poller, milliseconds_until
 
 __all__ = ["BlockingStream"]
@@ -40,9 +41,11 @@ class BlockingStream(SocketStream):
     """
 
     __slots__ = (
+        "_bell",
         "_closed",
         "_eof_sent",
         "_local",
+        "_look",
         "_more",
         "_peer",
         "_poll",
@@ -59,7 +62,8 @@ class BlockingStream(SocketStream):
         self._sock = sock
         self._send = sock.send
         self._recv = sock.recv
-        self._poll = create_poller((sock, READ)).poll
+        self._poll = self._look = create_poller((sock, READ)).poll
+        self._bell: Bell | None = None
         self._size = _SMALL
         self._more = False  # the last recv got all it asked for: there is probably more, and no need to poll first
         self._closed = self._receiving = self._sending = self._eof_sent = False
@@ -86,6 +90,8 @@ class BlockingStream(SocketStream):
                     data = self._recv(size)
                     break
                 except BlockingIOError:
+                    # The bell is among what is polled, so looking at it here costs those without one nothing.
+                    self._listen()
                     continue
             if self._closed:
                 raise ReadError(CLOSED_HERE)
@@ -104,6 +110,10 @@ class BlockingStream(SocketStream):
             self._receiving = False
             if self._closed:
                 self._release()
+
+    def _listen(self) -> None:
+        if self._bell is not None and self._bell.hush():
+            raise Interrupted("interrupted") from None
 
     def _failure(self, kind: type[Error], fault: OSError) -> Error:
         """What a failing system call means: the descriptor may be gone because `close` was called."""
@@ -130,7 +140,13 @@ class BlockingStream(SocketStream):
 
     def _send_slowly(self, data: bytes | bytearray | memoryview, deadline: float, or_readable: bool) -> int:
         # A poller of its own: the stream's may be in use by the thread that reads.
-        poller = create_poller((self._sock, WRITE | READ if or_readable else WRITE))
+        sock, bell = self._sock, self._bell
+        if not or_readable:
+            poller = create_poller((sock, WRITE))
+        elif bell is None:
+            poller = create_poller((sock, WRITE | READ))
+        else:
+            poller = create_poller((sock, WRITE | READ), (bell.sock, READ))
         while True:
             timeout = milliseconds_until(deadline)
             ready = poller.poll(timeout)
@@ -143,7 +159,7 @@ class BlockingStream(SocketStream):
             try:
                 return self._send(data, _SEND_FLAGS)
             except BlockingIOError:
-                if or_readable and self.is_readable():
+                if or_readable and (self.is_readable() or (bell is not None and bell.hush())):
                     return 0
 
     async def send_eof(self, deadline: float) -> None:
@@ -157,13 +173,25 @@ class BlockingStream(SocketStream):
                 raise translated(WriteError, fault) from fault
             self._eof_sent = True
 
+    def allow_interrupts(self) -> None:
+        """See `ByteStream.allow_interrupts`."""
+        if self._bell is None and not self._closed:
+            self._bell = Bell()
+            self._poll = create_poller((self._sock, READ), (self._bell.sock, READ)).poll
+
+    def interrupt(self) -> None:
+        """See `ByteStream.interrupt`."""
+        if self._bell is not None:
+            self._bell.ring()
+
     def is_readable(self) -> bool:
         """See `ByteStream.is_readable`."""
         if self._closed:
             return True
         try:
             # A poller serves one thread at a time; the stream's own is free unless somebody is receiving.
-            poll = create_poller((self._sock, READ)).poll if self._receiving else self._poll
+            shared = self._receiving and self._bell is None
+            poll = create_poller((self._sock, READ)).poll if shared else self._look
             return bool(poll(0))
         except (OSError, ValueError, RuntimeError):  # closed in between, or asked by two threads at once
             return True
@@ -185,6 +213,8 @@ class BlockingStream(SocketStream):
                 self._sock.close()
             except OSError:
                 pass  # some systems report a reset here; the descriptor is gone all the same
+            if self._bell is not None:
+                self._bell.close()
 
     @property
     def is_closed(self) -> bool:

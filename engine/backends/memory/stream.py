@@ -6,7 +6,7 @@ import errno
 import os
 
 from ...errors import ReadError, ReadTimeout, WriteError, WriteTimeout
-from ..base import Address, ByteStream
+from ..base import Address, ByteStream, Interrupted
 from ..sockets import CLOSED_HERE
 from .scheduler import Event, Scheduler
 
@@ -38,6 +38,7 @@ class MemoryStream(ByteStream):
         self._output_ended = False
         self._fault = 0  # the errno that broke the connection
         self._closed = False
+        self._interrupted = False
         self._changed = Event()
 
     def connect_to(self, peer: MemoryStream) -> None:
@@ -47,6 +48,8 @@ class MemoryStream(ByteStream):
     async def receive_some(self, max_bytes: int, deadline: float) -> bytes:
         """See `ByteStream.receive_some`."""
         while not (self._input or self._input_ended or self._fault or self._closed):
+            if self._take_interrupt():
+                raise Interrupted("interrupted")
             if not await self._scheduler.wait(self._changed, deadline, f"input from {self._remote.host}"):
                 if not self.is_readable():
                     raise ReadTimeout("no data came in time")
@@ -69,7 +72,7 @@ class MemoryStream(ByteStream):
             size = min(len(data), self._room())
             if size or not data:
                 break
-            if or_readable and self.is_readable():
+            if or_readable and (self.is_readable() or self._take_interrupt()):
                 return 0
             if deadline <= self._scheduler.now:
                 raise WriteTimeout("the peer did not take the data in time")
@@ -115,6 +118,15 @@ class MemoryStream(ByteStream):
         """Close this end so that the other one sees "connection reset by peer" after the input it has."""
         self._peer._break(errno.ECONNRESET)
         self.close()
+
+    def interrupt(self) -> None:
+        """See `ByteStream.interrupt`."""
+        self._interrupted = True
+        self._changed.wake_all()
+
+    def _take_interrupt(self) -> bool:
+        taken, self._interrupted = self._interrupted, False
+        return taken
 
     def is_readable(self) -> bool:
         """See `ByteStream.is_readable`."""

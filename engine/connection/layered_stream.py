@@ -1,0 +1,38 @@
+"""What a byte stream on top of another one leaves to that."""
+
+from __future__ import annotations
+
+from ..backends.base import Address, ByteStream
+
+__all__ = ["LayeredStream"]
+
+
+class LayeredStream(ByteStream):
+    """A stream that uses `stream`, which it owns. Ends, descriptor and interrupts are those of the stream below."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def allow_interrupts(self) -> None:
+        """See `ByteStream.allow_interrupts`."""
+        self._stream.allow_interrupts()
+
+    def interrupt(self) -> None:
+        """See `ByteStream.interrupt`."""
+        self._stream.interrupt()
+
+    @property
+    def local_address(self) -> Address:
+        """See `ByteStream.local_address`."""
+        return self._stream.local_address
+
+    @property
+    def peer_address(self) -> Address:
+        """See `ByteStream.peer_address`."""
+        return self._stream.peer_address
+
+    def fileno(self) -> int:
+        """See `ByteStream.fileno`."""
+        return self._stream.fileno()
