@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import LimitExceeded, RemoteProtocolError
+from ..wire.h2_errors import H2Error, H2ErrorCode
 from .h2_limits import H2Limits
 
 __all__ = ["PREFACE_SIZE", "Allowance", "GoAwayReceived", "H2Gate"]
 
-_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY = range(8)
+_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE = range(9)
 _CONTINUATION = 9
 _END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
 _HEADER_SIZE = 9
 _GOAWAY_MAX = 16 * 1024
+_SMALL = 64  # bytes: what smaller frames bring is worth less than their handling
+_LEAST_BLOCK = 16 * 1024  # a header block that is accepted whatever the limit, which counts decoded bytes
 PREFACE_SIZE = 24
 
 
@@ -54,20 +57,32 @@ class H2Gate:
     Args:
         limits: the flood limits.
         after_preface: a server's input begins with the client's preface, which is let through.
+
+    Attributes:
+        limits: as above; those on sizes may be changed.
+        whole: whether the part that just came out is a frame from its beginning to its end, and no part of a header section
+            that began before it. Then
+        kind, flags: are its.
     """
 
     def __init__(self, limits: H2Limits, after_preface: bool) -> None:
-        self._limits = limits
+        self.limits = limits
+        self.whole = False
+        self.kind = _SETTINGS
+        self.flags = 0
+        self._block = 0  # bytes of the header block that is coming
         self._left = PREFACE_SIZE if after_preface else 0
         self._held = b""
         self._goaway: bytearray | None = None
         self._continuations = 0
         self._begun = False
         self._in_headers = False
+        self._sections = 0
         # Resets are a flood only where they throw work away that was asked for: on a server.
         self._count_resets = after_preface
         self._resets = Allowance(limits.max_resets, limits.resets_per_second)
         self._control = Allowance(limits.max_control_frames, limits.control_frames_per_second)
+        self._small = Allowance(limits.max_small_frames, limits.small_frames_per_second)
 
     def split(self, data: bytes, now: float) -> Iterator[bytes | GoAwayReceived]:
         """Take input at the time `now` (seconds) and hand it out in parts, in order, none of them reaching over a frame's end.
@@ -76,13 +91,17 @@ class H2Gate:
 
         Raises:
             LimitExceeded: the peer floods this side.
+            H2Error: FRAME_SIZE_ERROR, a frame is larger than this side takes.
             RemoteProtocolError: a GOAWAY is malformed or in the wrong place, or the peer did not begin with SETTINGS.
         """
+        if type(data) is not bytes:
+            data = bytes(data)
         if self._held:
             data, self._held = self._held + data, b""
         position = 0
         size = len(data)
         while position < size:
+            self.whole = False
             if self._left:
                 piece = data[position : position + self._left]
                 position += len(piece)
@@ -100,7 +119,10 @@ class H2Gate:
                 return
             length = int.from_bytes(data[position : position + 3], "big")
             kind, flags = data[position + 3], data[position + 4]
+            alone = not self._in_headers
             self._check_order(kind, flags)
+            if length > self.limits.max_frame_size:
+                raise H2Error(H2ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             if kind == _GOAWAY:
                 self._open_goaway(length, data[position + 5 : position + 9])
                 position += _HEADER_SIZE
@@ -108,7 +130,10 @@ class H2Gate:
                 continue
             self._count(kind, flags, length, now)
             end = position + _HEADER_SIZE + length
-            self._left = max(0, end - size)
+            if end <= size:
+                self.whole, self.flags = alone, flags
+            else:
+                self._left = end - size
             yield data[position:end]
             position = end
 
@@ -118,14 +143,24 @@ class H2Gate:
             raise LimitExceeded("too many streams were reset")
 
     def _count(self, kind: int, flags: int, length: int, now: float) -> None:
-        if kind == _RST_STREAM:
+        if kind == _DATA and length >= _SMALL:
+            self._continuations = 0
+            return
+        if kind in (_HEADERS, _PUSH_PROMISE):
+            self._block = 0
+            self._count_block(length)
+        elif kind == _RST_STREAM:
             if self._count_resets:
                 self.count_reset(now)
         elif kind == _CONTINUATION:
             self._continuations += 1
-            if self._continuations > self._limits.max_continuations:
+            if self._continuations > self.limits.max_continuations:
                 raise LimitExceeded("too many CONTINUATION frames in one header section")
+            self._count_block(length)
             return
+        elif (kind == _DATA and length and not flags & _END_STREAM) or kind == _WINDOW_UPDATE:
+            if not self._small.take(now):
+                raise LimitExceeded("too many DATA frames of a few bytes, or WINDOW_UPDATE frames")
         elif (
             (kind in (_SETTINGS, _PING) and not flags & _ACK)
             or kind == _PRIORITY
@@ -135,6 +170,11 @@ class H2Gate:
             raise LimitExceeded("too many SETTINGS, PING, PRIORITY, empty DATA or unknown frames")
         self._continuations = 0
 
+    def _count_block(self, length: int) -> None:
+        self._block += length
+        if self._block > max(_LEAST_BLOCK, self.limits.max_header_list_size):
+            raise LimitExceeded("too large a header block", status=431)
+
     def _check_order(self, kind: int, flags: int) -> None:
         """See to what the library does not: SETTINGS come first, and nothing cuts a header section in two."""
         if not self._begun:
@@ -143,8 +183,27 @@ class H2Gate:
             self._begun = True
         if kind == _GOAWAY and self._in_headers:
             raise RemoteProtocolError("GOAWAY in the middle of a header section")
+        self.kind = kind
         if kind in (_HEADERS, _PUSH_PROMISE, _CONTINUATION):
             self._in_headers = not flags & _END_HEADERS
+            self._sections += kind != _CONTINUATION
+
+    @property
+    def missing(self) -> int:
+        """How many bytes must still come, at least, of what has begun: preface, frame, header section. 0 between frames."""
+        if self._left:
+            return self._left
+        return _HEADER_SIZE - len(self._held) if self._held or self._in_headers else 0
+
+    def begin(self) -> None:
+        """Do not wait for the peer's SETTINGS any more: somebody else has seen its first frames."""
+        self._begun = True
+
+    @property
+    def open_section(self) -> int | None:
+        """The number of the header section that began and did not end yet, None when there is none such."""
+        in_frame = self._left > 0 and self.kind in (_HEADERS, _PUSH_PROMISE, _CONTINUATION)
+        return self._sections if self._in_headers or in_frame else None
 
     def _open_goaway(self, length: int, stream_id: bytes) -> None:
         if not 8 <= length <= _GOAWAY_MAX:

@@ -26,7 +26,6 @@ from collections.abc import Iterable
 
 from hpack import (
     Decoder,
-    Encoder,
     HeaderTuple,
     HPACKError,
     InvalidTableIndexError,
@@ -39,8 +38,14 @@ from ..errors import InvalidHeader, UsageError
 from .h2_errors import H2Error, H2ErrorCode, H2LimitExceeded
 from .h2_fields import WireField
 from .headers import Headers
+from .hpack_table import CountingTable
 
-__all__ = ["DEFAULT_HEADER_TABLE_SIZE", "DEFAULT_MAX_HEADER_LIST_SIZE", "HpackContext", "header_list_size"]
+__all__ = [
+    "DEFAULT_HEADER_TABLE_SIZE",
+    "DEFAULT_MAX_HEADER_LIST_SIZE",
+    "HpackContext",
+    "header_list_size",
+]
 
 DEFAULT_HEADER_TABLE_SIZE = 4096
 """SETTINGS_HEADER_TABLE_SIZE before either side said anything, in bytes (RFC 9113 section 6.5.2)."""
@@ -49,6 +54,7 @@ DEFAULT_MAX_HEADER_LIST_SIZE = 65536
 """How much one header block may decode to, in bytes counted as `header_list_size` counts them."""
 
 _MAX_SETTING = 2**32 - 1
+_MOST_KNOWN, _LONGEST_KNOWN = 256, 128  # fields, and bytes of a value
 _ENTRY_OVERHEAD = 32  # RFC 7541 section 4.1
 _INDEXED = [bytes((0x80 | index,)) for index in range(127)]
 _WITH_INDEXING, _WITHOUT_INDEXING, _NEVER_INDEXED = (0x40, 6), (0x00, 4), (0x10, 4)  # first byte, bits for the name
@@ -88,7 +94,7 @@ class HpackContext:
         max_header_list_size: int = DEFAULT_MAX_HEADER_LIST_SIZE,
     ) -> None:
         self.max_header_list_size = max_header_list_size
-        self._table = Encoder().header_table
+        self._table = CountingTable()
         self._decoder = Decoder(max_header_list_size)
         self._decoder.header_table = self._table
         # _limit: what the decoding side allows; _lowest: the least it allowed since the last block began.
@@ -97,6 +103,9 @@ class HpackContext:
         self._table.maxsize = header_table_size
         self._data: list[bytes] = []
         self._in_block = False
+        # What fields were encoded to, as long as the table stays as it was.
+        self._known: dict[WireField, bytes] = {}
+        self._known_at = 0
 
     # The buffer of the block that is being encoded
 
@@ -277,13 +286,24 @@ class HpackContext:
         not remembered.
         """
         self._begin_block()
-        append, encode = self._data.append, self._encode_field
+        append, encode, table, known = self._data.append, self._encode_field, self._table, self._known
+        if self._known_at != table.changes or len(known) > _MOST_KNOWN:
+            known.clear()
+            self._known_at = table.changes
         for field in fields:
-            name, value = field
             if type(field) is NeverIndexedHeaderTuple:
-                append(encode(name, value, _NEVER_INDEXED, None))
-            else:
-                append(encode(name, value, _WITHOUT_INDEXING if name in _FLEETING else _WITH_INDEXING, None))
+                append(encode(*field, _NEVER_INDEXED, None))
+                continue
+            coded = known.get(field)
+            if coded is None:
+                name, value = field
+                coded = encode(name, value, _WITHOUT_INDEXING if name in _FLEETING else _WITH_INDEXING, None)
+                if self._known_at != table.changes:
+                    known.clear()
+                    self._known_at = table.changes
+                elif len(value) <= _LONGEST_KNOWN:
+                    known[field] = coded
+            append(coded)
         block = b"".join(self._data)
         self.clear_data()
         return block
