@@ -16,8 +16,10 @@
     ├── NetworkError              (OSError)
     │   ├── ConnectError                            no connection could be made
     │   │   ├── ResolveError                        the name has no address
-    │   │   └── TLSError                            the TLS handshake failed
-    │   │       └── CertificateError                … because the certificate is not to be trusted
+    │   │   ├── TLSError                            the TLS handshake failed
+    │   │   │   └── CertificateError                … because the certificate is not to be trusted
+    │   │   └── ProxyError                          the proxy is out of reach, refused, or hung up
+    │   │       └── SocksError                      … and speaks SOCKS
     │   ├── ReadError                               the connection broke while reading
     │   ├── WriteError                              the connection broke while writing
     │   ├── ConnectionClosed                        the peer closed before any byte of the answer
@@ -29,6 +31,10 @@
     │   └── PoolTimeout                             no connection became free in time
     ├── RedirectError                               carries the chain of URIs that led here
     │   └── TooManyRedirects
+    ├── WebSocketError                              something about a WebSocket
+    │   ├── WebSocketClosed                         it is closed, or its connection was lost
+    │   ├── WebSocketHandshakeError (a RemoteProtocolError too)  the handshake failed: refused, or not understood
+    │   └── WebSocketProtocolError  (a RemoteProtocolError too)  the peer broke RFC 6455, and was told by a close code
     ├── BodyNotReplayable                           a redirect or retry needs a body that was consumed
     └── StatusError                                 `raise_for_status` on an answer of 400 or above
 
@@ -40,6 +46,8 @@ status code a server answers such input with.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "BodyNotReplayable",
@@ -58,17 +66,23 @@ __all__ = [
     "NetworkError",
     "PoolTimeout",
     "ProtocolError",
+    "ProxyError",
     "ReadError",
     "ReadTimeout",
     "RedirectError",
     "RemoteProtocolError",
     "ResolveError",
+    "SocksError",
     "StatusError",
     "StreamRefused",
     "TLSError",
     "Timeout",
     "TooManyRedirects",
     "UsageError",
+    "WebSocketClosed",
+    "WebSocketError",
+    "WebSocketHandshakeError",
+    "WebSocketProtocolError",
     "WriteError",
     "WriteTimeout",
 ]
@@ -108,11 +122,14 @@ class RemoteProtocolError(ProtocolError):
     Args:
         message: what was wrong, naming the offending part.
         status: the status code with which a server refuses such input.
+        part: what was wrong, for programs, where some must tell it from the rest: "request line", "status line", "length"
+            (the fields that say how long the body is), "field count", "trailers"; otherwise empty.
     """
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, part: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.part = part
 
 
 class LimitExceeded(RemoteProtocolError):
@@ -140,11 +157,51 @@ class ResolveError(ConnectError):
 
 
 class TLSError(ConnectError):
-    """The TLS handshake failed; `__cause__` is the `ssl.SSLError`."""
+    """The TLS handshake failed; `__cause__` is the `ssl.SSLError`.
+
+    Attributes:
+        with_proxy: whether that was the handshake with a proxy.
+    """
+
+    with_proxy = False
 
 
 class CertificateError(TLSError):
     """The peer's certificate was refused: untrusted, expired or for another name."""
+
+
+class ProxyError(ConnectError):
+    """The proxy did not make the connection: it cannot be reached, it refused, or it hung up.
+
+    Args:
+        arguments: as for `OSError`: a text, or an errno and a text.
+        status: the status code an HTTP proxy refused with (407: it wants other credentials); None where it did not answer.
+        reason: the reason phrase of that answer, perhaps empty.
+        headers: the fields of that answer (`wire.headers.Headers`), or None.
+        body: what the proxy sent as an explanation, cut at a limit. It is never the origin's.
+    """
+
+    def __init__(
+        self, *arguments: object, status: int | None = None, reason: str = "", headers: Any = None, body: bytes = b""
+    ) -> None:
+        super().__init__(*arguments)
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+
+
+class SocksError(ProxyError):
+    """The SOCKS proxy did not make the connection; `errno` says why, in terms of the connection it was to make.
+
+    Args:
+        arguments: as for `OSError`.
+        code: the reply code (RFC 1928 section 6: 1 to 8; SOCKS 4: 91 to 93), None where no reply came or none was at fault.
+    """
+
+    def __init__(self, *arguments: object, code: int | None = None) -> None:
+        super().__init__(*arguments)
+        self.code = code
 
 
 class ReadError(NetworkError):
@@ -168,7 +225,13 @@ class Timeout(EngineError, TimeoutError):
 
 
 class ConnectTimeout(Timeout):
-    """Resolving, connecting or the TLS handshake took too long."""
+    """Resolving, connecting or the TLS handshake took too long.
+
+    Attributes:
+        with_proxy: whether it was a proxy that could not be reached in time.
+    """
+
+    with_proxy = False
 
 
 class ReadTimeout(Timeout):
@@ -215,3 +278,51 @@ class StatusError(EngineError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class WebSocketError(EngineError):
+    """Something about a WebSocket went wrong."""
+
+
+class WebSocketClosed(WebSocketError):
+    """The WebSocket is closed, or its connection was lost; nothing can be sent or received any more.
+
+    Args:
+        message: what happened.
+        received, sent: the Close frames (`protocol.websocket_events.Close`), None where there was none. Without the peer's
+            nothing is known about how much of what was sent has arrived.
+    """
+
+    def __init__(self, message: str, received: Any = None, sent: Any = None) -> None:
+        super().__init__(message)
+        self.received = received
+        self.sent = sent
+
+
+class WebSocketHandshakeError(WebSocketError, RemoteProtocolError):
+    """The handshake failed: the server refused it or answered what makes no sense; or, on a server, the client asked so.
+
+    Args:
+        message: why.
+        status: the status code of the server's answer; on a server, the one to refuse the request with.
+        headers: on a client, the answer's fields (`wire.headers.Headers`); on a server, those that belong into the refusal.
+        body: what a server sent as an explanation, cut at a limit.
+    """
+
+    def __init__(self, message: str, status: int = 400, headers: Any = None, body: bytes = b"") -> None:
+        super().__init__(message, status)
+        self.headers = headers
+        self.body = body
+
+
+class WebSocketProtocolError(WebSocketError, RemoteProtocolError):
+    """The peer broke RFC 6455 or passed a limit; the connection was failed.
+
+    Args:
+        message: what was wrong.
+        code: the close code that the peer was told: 1002, 1007, 1009, …
+    """
+
+    def __init__(self, message: str, code: int = 1002) -> None:
+        super().__init__(message)
+        self.code = code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -172,6 +173,39 @@ class H1ClientStream(H1Stream):
         self._machine.sender.abort()
         if not self._sent_all:
             self._sent()
+
+    # -- for the request loop ------------------------------------------------------------------------------------------
+
+    def limit_waits(self, read_timeout: float | None, write_timeout: float | None) -> None:
+        """Set how many seconds without progress a read or write may take (for all streams of the connection)."""
+        self.connection.read_timeout = read_timeout
+        self.connection.write_timeout = write_timeout
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether anything of the response came."""
+        return self._machine.receiving or bool(self._machine.buffered)
+
+    def finish(self) -> bool:
+        """The response was read: whether the connection takes further exchanges."""
+        return self._machine.can_continue
+
+    def abandon(self) -> bool:
+        """Give the exchange up without waiting; whether the connection takes further ones: it does not."""
+        self._machine.keep_alive = False
+        return False
+
+    def forsake(self) -> None:
+        """`abandon` for finalizers: nothing to do, the connection will be closed."""
+
+    def on_end(self, handler: Callable[[], None] | None) -> None:
+        """Have `handler` called when the stream is closed; None for nobody. One stream of a connection at a time."""
+        if handler is None:
+            self.connection.onidle(None)
+        elif self.state == "closed":
+            handler()
+        else:
+            self.connection.onidle(lambda _: handler())
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -16,6 +17,7 @@ from ..errors import (
 from ..protocol.h1_events import ResponseReceived
 from ..wire.h2_fields import to_h2_fields
 from ..wire.headers import Headers
+from ..wire.reason_phrases import REASON_PHRASES
 from .h2_stream import H2Stream
 
 if TYPE_CHECKING:
@@ -29,41 +31,64 @@ class H2ClientStream(H2Stream):
 
     Attributes:
         response: the final response's head, None before it was read.
+        method: of the request.
     """
 
     def __init__(self, connection: H2Connection) -> None:
         super().__init__(connection)
+        self.method: str | None = None
         self.response: ResponseReceived | None = None
         self._final_head: Headers | None = None
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
+    def sent_before(self, stream_id: int, method: str) -> None:
+        """The request went out whole by other means, as the HTTP/1.1 request of an upgrade does. Under the guard."""
+        self.id = stream_id
+        self.method = method
+        self._sent_all = True
+
+    def block_sent(self, pseudo: Mapping[bytes, bytes]) -> None:
+        """See `H2FrameWriters.block_sent`."""
+        if self.method is None:
+            self.method = pseudo.get(b":method", b"").decode("latin-1")
+
     async def write_head(self, headers: Headers, end_stream: bool, deadline: float) -> None:
         """Open the stream with the request's head, once the peer takes one more; later, the trailer section."""
         connection = self.connection
-        if self.id is None:
+        if self.is_idle:
+            # What follows a CONNECT is the tunnel's.
+            end_stream = end_stream and headers.get(":method") != "CONNECT"
             await self._open(headers, b"", end_stream, deadline)
         else:
+            await self._count_out(0, end_stream)
             with connection.guard:
                 stream_id = self._check_may_send()
                 if not end_stream:
                     raise LocalProtocolError("a trailer section ends the message")
-                connection.machine.send_headers(stream_id, to_h2_fields(headers), True)
+                fields = to_h2_fields(headers)
+                if fields and fields[0][0][:1] == b":":
+                    raise LocalProtocolError("a trailer section has no pseudo-header fields")
+                connection.machine.send_headers(stream_id, fields, True)
                 connection.collect()
                 self._sent()
-        await connection.flush_by(self._write_deadline(deadline))
+        await connection.send_soon(self._write_deadline(deadline))
 
     async def write_message(self, headers: Headers, body: bytes, deadline: float) -> None:
         """Send a request whose whole body is at hand, head and as much body as the windows take in one step."""
         rest = await self._open(headers, body, True, deadline)
-        await self.connection.flush_by(self._write_deadline(deadline))
+        await self.connection.send_soon(self._write_deadline(deadline))
         if rest:
-            await self.write_piece(bytes(rest), True, deadline)
+            await self._write_view(rest, True, deadline)
 
     async def _open(self, headers: Headers, body: bytes, end_stream: bool, deadline: float) -> memoryview:
         """Take a stream id and queue the head, and what goes out of `body`; returns the rest. One guarded step."""
         connection = self.connection
         fields = to_h2_fields(headers)
+        if headers.get(":method") != "CONNECT":
+            self._announce_length(headers, len(body), end_stream)
+        if ":protocol" in headers:
+            await connection.check_extended_connect(deadline)
         if not connection.streams:
             # After a rest the connection may have ended.
             await connection.take_input()
@@ -72,7 +97,8 @@ class H2ClientStream(H2Stream):
                 if self._given_up:
                     raise ClosedError("the stream was shut down")
                 if connection.take_turn_to_open(self):
-                    self.id = connection.machine.open_stream(fields, end_stream and not body)
+                    self.id = connection.machine.open_stream(fields, end_stream and not body, self._picked_id())
+                    self.method = headers.get(":method")
                     connection.opened(self)
                     connection.collect()
                     if not body:
@@ -81,13 +107,29 @@ class H2ClientStream(H2Stream):
                         return memoryview(b"")
                     return self._queue(self.id, memoryview(body), end_stream)
             try:
-                await connection.wait_until(self._may_open, connection.opening, deadline, WriteTimeout, True)
+                await connection.wait_until(self._may_open, self.writing, deadline, WriteTimeout)
             except BaseException as error:
                 with connection.guard:
                     connection.leave_queue(self)
                 if isinstance(error, WriteTimeout):
                     raise PoolTimeout("the peer takes no more streams at the moment") from None
                 raise
+
+    def _picked_id(self) -> int | None:
+        """The id that was picked, None to take the next. Under the guard."""
+        if self.state == "closed":
+            raise LocalProtocolError("a stream with a higher id was opened before this one")
+        return self.id
+
+    def check_block(self, pseudo: Mapping[bytes, bytes], end_stream: bool) -> None:
+        """See `H2FrameWriters.check_block`."""
+        if self.is_idle:
+            if b":method" not in pseudo:
+                raise LocalProtocolError("the headers have no :method")
+            if b":protocol" in pseudo and not self.connection.peer_allows_extended_connect:
+                raise LocalProtocolError("the server does not take extended CONNECT (RFC 8441)")
+        elif pseudo or not end_stream:
+            raise LocalProtocolError("a trailer section has no pseudo-header fields, and it ends the message")
 
     def _may_open(self) -> bool:
         return self.connection.is_turn_to_open(self)
@@ -99,6 +141,7 @@ class H2ClientStream(H2Stream):
             True when all of it was sent. False when the response is there to be read; the stream was reset for sending.
         """
         connection = self.connection
+        await self._count_out(len(data), False)
         view = memoryview(data)
         while view:
             with connection.guard:
@@ -125,6 +168,12 @@ class H2ClientStream(H2Stream):
             self.end_received()
             self.connection.collect()
 
+    def give_up_sending(self) -> None:
+        """Leave the request unfinished: the stream is reset when the response is complete."""
+        with self.connection.guard:
+            self._give_up_upload()
+        self.connection.flush_without_waiting()
+
     def _can_send_or_stop(self) -> bool:
         return self._final_head is not None or self._can_send()
 
@@ -147,6 +196,8 @@ class H2ClientStream(H2Stream):
     def head_received(self, headers: Headers) -> None:
         """See `H2Stream.head_received`."""
         if self._final_head is None and headers.raw_fields()[0][1][0] != "1":
+            if self.method not in ("HEAD", "CONNECT") and headers.raw_fields()[0][1] not in ("204", "304"):
+                self.expect_length(headers)
             self._final_head = headers
             self.connection.wake(self.writing)
         super().head_received(headers)
@@ -156,7 +207,9 @@ class H2ClientStream(H2Stream):
             ended = self._received_all and not self._pieces
             length = headers.get("content-length")
             known = 0 if ended else int(length) if length is not None and length.isdecimal() else None
-            self.response = ResponseReceived(headers, 2.0, "", not ended, known, False)
+            # HTTP/2 has no reason phrase: users get the registered one.
+            reason = REASON_PHRASES.get(int(headers.raw_fields()[0][1]), "")
+            self.response = ResponseReceived(headers, 2.0, reason, not ended, known, False)
         return headers
 
     @property
@@ -174,8 +227,32 @@ class H2ClientStream(H2Stream):
             pieces = [data for data, _ in self._pieces]
             self._consume(sum(flow for _, flow in self._pieces))
             self._pieces.clear()
+        # The peer may be waiting for the windows to open, on behalf of others.
+        self.connection.flush_soon()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    # -- for the request loop ------------------------------------------------------------------------------------------
+
+    def limit_waits(self, read_timeout: float | None, write_timeout: float | None) -> None:
+        """Set how many seconds without progress a read or write may take."""
+        self.read_timeout = read_timeout
+        self.write_timeout = write_timeout
+
+    def finish(self) -> bool:
+        """The response was read: see to the rest of the exchange; whether the connection takes further ones."""
+        if self.state != "closed":
+            self.cancel()
+        return self.connection.is_open_for_more
+
+    def abandon(self) -> bool:
+        """Give the exchange up without waiting; whether the connection takes further ones."""
+        self.cancel()
+        return self.connection.is_open_for_more
+
+    def forsake(self) -> None:
+        """`abandon` for finalizers: the stream is reset with what is done next on the connection."""
+        self.connection.forsake(self)
 
     def drain_buffered(self) -> None:
         """Give the rest of the response up; costs the connection nothing."""
-        self.rst_stream_now(0x8)
+        self.cancel()

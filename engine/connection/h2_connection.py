@@ -6,27 +6,30 @@ Any number of threads (blocking) or tasks (asyncio) may use one at a time; see `
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal
 
 from h2 import events as library_events
 
-from ..backends.base import Backend, ByteStream
+from ..backends.base import FOREVER, Backend, ByteStream
 from ..errors import (
     ClosedError,
     ConnectionClosed,
     EngineError,
     IncompleteMessage,
     LocalProtocolError,
-    ReadTimeout,
+    RemoteProtocolError,
     StreamRefused,
+    WriteTimeout,
 )
 from ..protocol.h2_gate import GoAwayReceived
 from ..protocol.h2_limits import H2Limits
 from ..protocol.h2_machine import H2Machine
 from ..wire.h2_errors import H2Error, H2ErrorCode
 from ..wire.h2_fields import SectionKind, from_h2_fields
+from ..wire.headers import Headers
 from .h2_client_stream import H2ClientStream
-from .h2_core import H2Core, Place, fresh
+from .h2_pushing import H2Pushing
 from .h2_server_stream import H2ServerStream
 from .h2_stream import H2Stream
 
@@ -35,7 +38,7 @@ __all__ = ["DEFAULT_H2_LIMITS", "H2Connection"]
 DEFAULT_H2_LIMITS = H2Limits()
 
 
-class H2Connection(H2Core):
+class H2Connection(H2Pushing):
     """One HTTP/2 connection (lua-http's `http.h2_connection`).
 
     Args:
@@ -43,12 +46,14 @@ class H2Connection(H2Core):
         backend: the stream's backend.
         role: "client" or "server".
         limits: what this side announces and enforces.
+        upgrade: see `H2Machine.begin`; `h2_upgrade` has what goes with it.
 
     Attributes:
         version: 2.0.
         type: the role.
         streams: the open streams by id.
         requests: how many requests began on this connection.
+        onchange: called with the connection, outside the guard, when it takes more streams, fewer, or none any more.
     """
 
     version = 2.0
@@ -59,18 +64,14 @@ class H2Connection(H2Core):
         backend: Backend,
         role: Literal["client", "server"] = "client",
         limits: H2Limits = DEFAULT_H2_LIMITS,
+        upgrade: bytes | None = None,
     ) -> None:
         super().__init__(stream, backend, H2Machine(role, limits))
         self.type = role
-        self.streams: dict[int, H2Stream] = {}
         self.requests = 0
-        self.opening: Place = []
-        self.incoming: Place = []
         self._queue: deque[H2ClientStream] = deque()
-        self._incoming: deque[H2ServerStream] = deque()
-        self._pings: dict[bytes, Place] = {}
-        self._ping_count = 0
-        self._now = 0.0  # when the input came that is being handled
+        self.onchange: Callable[[H2Connection], None] | None = None
+        self._forsaken: deque[H2ClientStream] = deque()
         self._dispatch: dict[type, Any] = {
             GoAwayReceived: self._on_goaway,
             library_events.RequestReceived: self._on_request,
@@ -83,9 +84,12 @@ class H2Connection(H2Core):
             library_events.WindowUpdated: self._on_window,
             library_events.RemoteSettingsChanged: self._on_settings,
             library_events.PingAckReceived: self._on_ping_ack,
+            library_events.SettingsAcknowledged: self._on_settings_acknowledged,
+            library_events.PriorityUpdated: self._on_priority,
+            library_events.PushedStreamReceived: self._on_push,
         }
         with self.guard:
-            self.machine.begin()
+            self.machine.begin(upgrade)
             self._collect()
 
     def __repr__(self) -> str:
@@ -93,13 +97,14 @@ class H2Connection(H2Core):
 
     # -- streams -------------------------------------------------------------------------------------------------------
 
-    def new_stream(self) -> H2ClientStream:
-        """A stream for a request; it takes its id when its headers are written."""
+    def new_stream(self, id: int | None = None) -> H2ClientStream:
+        """A stream for a request; it takes its id when its headers are written, or `id` now (see `pick_id`)."""
         if self.type != "client":
-            raise LocalProtocolError("only a client opens streams")
-        if self.is_closed:
-            raise ClosedError("the connection was closed")
-        return H2ClientStream(self)
+            raise LocalProtocolError("only a client opens streams; see push_promise")
+        stream = H2ClientStream(self)
+        if id is not None:
+            stream.pick_id(id)
+        return stream
 
     def is_turn_to_open(self, stream: H2ClientStream) -> bool:
         """Whether `stream` is next in line and the peer takes one more, or nobody ever will. Under the guard."""
@@ -113,6 +118,8 @@ class H2Connection(H2Core):
         Raises:
             StreamRefused: the connection takes no new streams any more.
         """
+        if self._forsaken:
+            self._reset_forsaken()
         if self.is_closed or not self.machine.may_open:
             self.leave_queue(stream)
             raise StreamRefused("the connection takes no new streams any more")
@@ -127,18 +134,60 @@ class H2Connection(H2Core):
         """Give up a place in the line of those who want to open. Under the guard."""
         if stream in self._queue:
             self._queue.remove(stream)
-            self.wake(self.opening)
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Wake who is first in line if it is its turn. On leaving the line it passes that on. Under the guard."""
+        if self._queue and self.is_turn_to_open(self._queue[0]):
+            self.wake(self._queue[0].writing)
+
+    def _openings_changed(self) -> None:
+        """There may be room for streams, or never more. Under the guard."""
+        self._wake_next()
+        self.wake(self.opening)
+
+    def forsake(self, stream: H2ClientStream) -> None:
+        """Have a stream reset with what is done next on the connection: for finalizers, which must not take the guard."""
+        self._forsaken.append(stream)
+
+    def _reset_forsaken(self) -> None:
+        while self._forsaken:
+            self._forsaken.popleft().give_up()
+
+    def _changed(self) -> None:
+        """Have the owner told that `shares` or `is_open_for_more` changed. Under the guard."""
+        if self.onchange is not None:
+            self.call_later(self._tell_owner)
+
+    def _tell_owner(self) -> None:
+        if self.onchange is not None:
+            self.onchange(self)
+
+    @property
+    def shares(self) -> int:
+        """How many exchanges the peer lets this side have under way at once."""
+        return self.machine.max_outbound_streams if self.machine.may_open else 0
 
     def opened(self, stream: H2Stream) -> None:
         """Register a stream that has its id. Under the guard."""
         assert stream.id is not None
         self.streams[stream.id] = stream
+        stream.is_idle = False
         self.requests += 1
+        self._pushes += stream.is_pushed
+        if self.picked:
+            self.picked.pop(stream.id, None)
 
     def forget(self, stream: H2Stream) -> None:
         """A stream is over: its place is free. Under the guard."""
         if stream.id is not None and self.streams.pop(stream.id, None) is not None:
-            self.wake(self.opening)
+            self._pushes -= stream.is_pushed
+            self._openings_changed()
+            if not self.streams:
+                self.became_idle()
+        if stream.id is not None and (self.picked or self.priorities):
+            self.picked.pop(stream.id, None)
+            self.priorities.remove(stream.id)
 
     def consumed(self, stream_id: int, flow: int) -> None:
         """A reader has taken `flow` bytes of its stream. Under the guard."""
@@ -150,34 +199,12 @@ class H2Connection(H2Core):
         """Append what the machine wants to send to the outbox. Under the guard."""
         self._collect()
 
-    async def get_next_incoming_stream(self, timeout: float | None = None) -> H2ServerStream | None:
-        """Wait for the next request (server); None when no further one will come."""
-        return await self.next_incoming_stream(self.deadline_after(timeout))
-
-    async def next_incoming_stream(self, deadline: float) -> H2ServerStream | None:
-        """`get_next_incoming_stream` with a deadline."""
-        while True:
-            with self.guard:
-                while self._incoming:
-                    stream = self._incoming.popleft()
-                    if stream.state != "closed":  # else the client has thought better of it
-                        return stream
-                if self._fault is not None or self.machine.goaway is not None or self.machine.said_goaway:
-                    return None
-            try:
-                await self.wait_until(self._has_incoming, self.incoming, deadline, ReadTimeout)
-            except ReadTimeout:
-                raise
-            except EngineError:
-                continue
-
-    def _has_incoming(self) -> bool:
-        return bool(self._incoming) or self.machine.goaway is not None or self.machine.said_goaway
-
     # -- input, under the guard ----------------------------------------------------------------------------------------
 
     def _handle(self, data: bytes) -> None:
         now = self._now = self.backend.now()
+        if self._forsaken:
+            self._reset_forsaken()
         event: Any
         for event in self.machine.receive(data, now):
             handler = self._dispatch.get(type(event))
@@ -202,17 +229,23 @@ class H2Connection(H2Core):
 
     def _on_request(self, event: library_events.RequestReceived) -> None:
         self.machine.highest_remote = max(self.machine.highest_remote, event.stream_id)
-        headers = from_h2_fields(event.headers, SectionKind.REQUEST)
-        if self.machine.said_goaway or len(self.streams) >= self.machine.limits.max_concurrent_streams:
+        extended = self.machine.announced_connect_protocol
+        headers = from_h2_fields(event.headers, SectionKind.REQUEST, extended_connect=extended)
+        if self.machine.said_goaway or len(self.streams) - self._pushes >= self.machine.limits.max_concurrent_streams:
             if not self.machine.said_goaway:
                 self.machine.count_fault(self._now)
             self.machine.reset(event.stream_id, int(H2ErrorCode.REFUSED_STREAM))
             return
-        stream = H2ServerStream(self, event.stream_id)
+        self.request_received(event.stream_id, headers)
+
+    def request_received(self, stream_id: int, headers: Headers) -> H2ServerStream:
+        """Register a request of the client's as an incoming stream. Under the guard."""
+        stream = H2ServerStream(self, stream_id)
         self.opened(stream)
         stream.head_received(headers)
         self._incoming.append(stream)
         self.wake(self.incoming)
+        return stream
 
     def _on_response(
         self, event: library_events.ResponseReceived | library_events.InformationalResponseReceived
@@ -270,22 +303,29 @@ class H2Connection(H2Core):
                 self.wake(stream.writing)
 
     def _on_settings(self, event: library_events.RemoteSettingsChanged) -> None:
+        self.peer_settings_changed()
+
+    def peer_settings_changed(self) -> None:
+        """See `H2Controls.peer_settings_changed`."""
         self.machine.settings_received()
-        self.wake(self.opening)
+        self._openings_changed()
         self._wake_senders()
+        self._changed()
 
     def _on_goaway(self, event: GoAwayReceived) -> None:
         """Streams above the last one were not looked at; those below run to their end (RFC 9113 section 6.8)."""
         for stream in list(self.streams.values()):
-            if self.type == "client" and stream.id is not None and stream.id > event.last_stream_id:
+            if stream.is_ours and stream.id is not None and stream.id > event.last_stream_id:
                 stream.failed(StreamRefused("the peer is closing the connection and did not look at the stream"))
-        self.wake(self.opening)
+        self._openings_changed()
         self.wake(self.incoming)
+        self._changed()
 
-    def _on_ping_ack(self, event: library_events.PingAckReceived) -> None:
-        place = self._pings.pop(event.ping_data, None)
-        if place is not None:
-            self.wake(place)
+    def going_away(self) -> None:
+        """See `H2Controls.going_away`."""
+        self._openings_changed()
+        self.wake(self.incoming)
+        self._changed()
 
     def _ended(self) -> None:
         for stream in list(self.streams.values()):
@@ -301,8 +341,20 @@ class H2Connection(H2Core):
                 stream.failed(error)
             self.wake_all()
             self._queue.clear()
+            self._changed()
 
     # -- the connection's life -----------------------------------------------------------------------------------------
+
+    @property
+    def fault(self) -> EngineError | None:
+        """What ended the connection, None while it has not."""
+        return self._fault
+
+    @property
+    def answered_others(self) -> bool:
+        """Whether the peer said goodbye after it had looked at some of the streams."""
+        goaway = self.machine.goaway
+        return goaway is not None and goaway.last_stream_id > 0
 
     @property
     def is_open_for_more(self) -> bool:
@@ -313,27 +365,6 @@ class H2Connection(H2Core):
         """Whether a request can be sent now."""
         return self.is_open_for_more
 
-    async def ping(self, timeout: float | None = None) -> float:
-        """Measure a round trip; returns seconds."""
-        deadline = self.deadline_after(timeout)
-        started = self.backend.now()
-        place: Place = []
-        with self.guard:
-            if self._fault is not None:
-                raise fresh(self._fault)
-            self._ping_count += 1
-            data = self._ping_count.to_bytes(8, "big")
-            self.machine.library.ping(data)
-            self._pings[data] = place
-            self._collect()
-        try:
-            await self.flush_by(deadline)
-            await self.wait_until(lambda: data not in self._pings, place, deadline)
-        finally:
-            with self.guard:
-                self._pings.pop(data, None)
-        return self.backend.now() - started
-
     async def shutdown(self, timeout: float | None = None) -> None:
         """Say GOAWAY, refuse new streams, and wait until those under way are over."""
         deadline = self.deadline_after(timeout)
@@ -341,11 +372,58 @@ class H2Connection(H2Core):
             if self._fault is None and not self.machine.said_goaway:
                 self.machine.say_goaway(int(H2ErrorCode.NO_ERROR))
                 self._collect()
-                self.wake(self.opening)
+                self._openings_changed()
                 self.wake(self.incoming)
-        await self.wait_until(self._is_finished, self.opening, deadline, from_within=True)
+        await self.wait_until(self._is_finished, self.opening, deadline)
         if not self.is_closed:
             await self.flush_by(deadline)
+
+    @property
+    def rounds(self) -> int:
+        """How often input was taken."""
+        return self._rounds
+
+    async def flush_together(self) -> None:
+        """Send in one go what other tasks queue when it is their turn next. Only on an event loop does it gain anything."""
+        with self.guard:
+            if self._flushing or self._fault is not None:
+                return
+            self._flushing = True
+        try:
+            await self.backend.sleep_until(self.backend.now())
+        except BaseException:
+            with self.guard:
+                self._flushing = False
+                self._promote()
+            raise
+        # What does not go without waiting is sent by who waits for something next, as this caller is about to.
+        await self._flush(FOREVER, quiet=True, at_once=True)
+
+    async def end_output(self, deadline: float) -> None:
+        """Send what is queued and end this side's output; what is queued afterwards is dropped. Reading goes on.
+
+        Raises:
+            WriteTimeout, WriteError.
+        """
+        while True:
+            await self.flush_by(deadline)
+            with self.guard:
+                waiter = None
+                if self._flushing:
+                    waiter = self.backend.create_waiter()
+                    self.room.append(waiter)
+                elif not self._outbox:
+                    self._flushing = True
+                    break
+            if waiter is not None and not await waiter.wait(deadline):
+                raise WriteTimeout("the peer did not take the data in time")
+        try:
+            await self.stream.send_eof(deadline)
+        finally:
+            with self.guard:
+                self._flushing = False
+                self._write_fault = ClosedError("the connection was shut down for writing")
+                self._outbox.clear()
 
     def _is_finished(self) -> bool:
         return not self.streams or self._fault is not None
@@ -354,5 +432,10 @@ class H2Connection(H2Core):
         """Release the socket now. Streams under way fail with `ClosedError`. Idempotent; any thread."""
         with self.guard:
             self.fail(ClosedError("the connection was closed"))
-            self._outbox.clear()
+            if not isinstance(self._fault, RemoteProtocolError):
+                self._outbox.clear()
+        if self._outbox:
+            # The peer is told what it did wrong, as far as that goes without waiting.
+            self.flush_without_waiting()
         self.stream.close()
+        self.run_due()

@@ -13,15 +13,13 @@ A connection is *exclusive*, or it is *shared*: several users hold it at once (H
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet
 
 from ..backends.base import Backend
 from ..errors import ClosedError, ConnectTimeout, PoolTimeout, UsageError
+from .pool_forks import restart_in_forked_child
 from .pool_ledger import Ledger
 from .pool_limits import PoolLimits, PoolStatistics
 from .pool_records import Orders, Origin, Poolable, Slot, Ticket
@@ -34,6 +32,8 @@ C = TypeVar("C", bound=Poolable)
 
 # Seconds after which a guard that is still held is taken to be held by this very thread, further down its stack.
 _GUARD_PATIENCE = 0.05
+# How often, in seconds, a thread that waits looks for what became garbage meanwhile.
+_LOOK_AROUND = 0.5
 
 
 class Pool(Generic[K, C]):
@@ -64,7 +64,7 @@ class Pool(Generic[K, C]):
         self._ledger: Ledger[K, C] = Ledger(limits)
         self._abandoned: deque[tuple[C, bool]] = deque()
         self._inherited: list[C] = []
-        _pools.add(self)
+        restart_in_forked_child(self)
 
     @property
     def limits(self) -> PoolLimits:
@@ -287,17 +287,19 @@ class Pool(Generic[K, C]):
         """Wait for the grant and return its slot, or None for a room; the caller then owns it."""
         awaited = ticket.early and open_limit is not None
         try:
-            woken = await ticket.waiter.wait(self._earlier(deadline, open_limit if awaited else wait_limit))
+            woken = await self._watch(ticket, self._earlier(deadline, open_limit if awaited else wait_limit))
             if not woken and awaited and self._now() < deadline:
                 with self._guard:
                     awaited = self._ledger.is_awaited(ticket.origin)
                 if not awaited:
-                    await ticket.waiter.wait(self._earlier(deadline, wait_limit))
+                    await self._watch(ticket, self._earlier(deadline, wait_limit))
             with self._guard:
                 if ticket.granted:  # if only between the deadline and this line: still as good as any
                     return ticket.slot
                 closed, figures = self._closed, self._ledger.statistics()
                 awaited = ticket.early and self._ledger.is_awaited(ticket.origin)
+                if open_limit is None and self._now() < deadline:
+                    awaited = False  # it is `wait_limit` that ran out
                 self._ledger.dequeue(ticket)
         except BaseException:
             self._forsake(ticket)
@@ -310,6 +312,15 @@ class Pool(Generic[K, C]):
             f"no connection became free in time: {figures.in_use} in use, {figures.opening} being opened, "
             f"{figures.waiting} waiting"
         )
+
+    async def _watch(self, ticket: Ticket[K, C], until: float) -> bool:
+        """Wait to be served, and take back meanwhile what users left who became garbage: they can tell nobody."""
+        while self._backend.colour == "blocking" and until > (soon := self._now() + _LOOK_AROUND):
+            if await ticket.waiter.wait(soon):
+                return True
+            if self._abandoned:
+                self._close_abandoned()
+        return await ticket.waiter.wait(until)
 
     def _forsake(self, ticket: Ticket[K, C]) -> None:
         """Leave the line, and pass on what was granted meanwhile."""
@@ -417,7 +428,7 @@ class Pool(Generic[K, C]):
                 self._retire((slot,))
             self._carry_out(orders)
 
-    def _restart_in_child(self) -> None:
+    def restart_in_child(self) -> None:
         """Begin anew in a forked child: only the forking thread lives on, and another may have held the guard."""
         inherited = self._ledger.idle_connections()
         self._guard = self._backend.create_guard()
@@ -436,15 +447,3 @@ class Pool(Generic[K, C]):
 def _wake(ticket: Ticket[Any, Any] | None) -> None:
     if ticket is not None:
         ticket.waiter.wake()
-
-
-_pools: WeakSet[Pool[Any, Any]] = WeakSet()
-
-
-def _restart_pools_in_child() -> None:
-    for pool in list(_pools):
-        pool._restart_in_child()
-
-
-if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_restart_pools_in_child)

@@ -160,8 +160,8 @@ def test_the_end_in_the_middle() -> None:
         for _ in range(2):
             with pytest.raises(IncompleteMessage):
                 await half.get_next_chunk()
-        with pytest.raises(ClosedError):
-            peer.connection.new_stream()
+        with pytest.raises(StreamRefused):
+            await ask(peer.connection)
 
     peer.run(main())
 

@@ -41,7 +41,7 @@ def test_interruptions(plans: list[tuple[str, int, float]], capacity: int | None
         except Timeout:
             assert fate == "late"
         finally:
-            stream.rst_stream_now(8)
+            stream.cancel(8)
             await stream.shutdown()
 
     async def main() -> None:

@@ -174,7 +174,7 @@ def test_reset_by_the_server_leaves_siblings_alone() -> None:
 
     async def main() -> None:
         bad = await ask(both.client, "/bad")
-        (await accept(both.server)).rst_stream_now(0x2)
+        (await accept(both.server)).cancel(0x2)
         both.backend.spawn(serve(both.server, both.backend), "server")
         assert await exchange(both.client, "/good") == b"/good"
         for _ in range(2):

@@ -281,7 +281,8 @@ class TestSharing:
             connection.shares = chance.randrange(9)
             pool.capacity_changed(connection)
             if chance.random() < 0.1:
-                connection.broken = chance.random() < 0.5
+                if chance.random() < 0.5:  # for good: another may have broken it before
+                    connection.broken = True
                 pool.retire(connection)
 
         def work(chance: random.Random) -> None:

@@ -90,7 +90,7 @@ class TestNames:
         self, drive: Drive[Any], certificates: Certificates, trusting: ssl.SSLContext
     ) -> None:
         with TlsServer(certificates) as server:
-            session = connect(drive, server, TlsOptions(trusting))
+            session = connect(drive, server, TlsOptions(trusting, alpn=("spdy/1", "http/1.1")))
             assert session.version() == "TLSv1.3"
             assert session.selected_alpn_protocol() == "http/1.1"
         assert server.sent_names == ["localhost"]
