@@ -9,11 +9,14 @@ import ssl
 import stat
 from dataclasses import dataclass
 
+from .. import tls
 from ..errors import ConnectError, UsageError
 from ..protocol.h1 import DEFAULT_LIMITS
 from ..protocol.h1_limits import H1Limits
+from ..protocol.h2_limits import H2Limits
+from .h2_connection import DEFAULT_H2_LIMITS
 
-__all__ = ["ServerOptions", "bind_listener"]
+__all__ = ["ServerOptions", "bind_listener", "prepare_context"]
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,21 @@ class ServerOptions:
         port: 0 for one the system chooses.
         path: a UNIX-domain socket to listen on instead.
         socket: a listening socket to take over instead.
-        context: server `ssl.SSLContext`; with it every connection is TLS, without it none is.
-        version: 1.0 or 1.1 to pin what the server speaks.
-        connection_setup_timeout: for the TLS handshake and the first byte of the first request.
+        context: server `ssl.SSLContext`; with it every connection is TLS, without it none is. What it offers by ALPN decides
+            between HTTP/2 and HTTP/1.1, unless `version` does: then what it offers is set when the server is made.
+        version: 1.0, 1.1 or 2 to pin what the server speaks. Otherwise HTTP/2 is spoken with those who agree on it by ALPN
+            or, without ALPN or in clear, send its preface, or upgrade to it from HTTP/1.1 (in clear, requests without a
+            body); HTTP/1.1 with the others. A server of HTTP/2 alone answers requests in HTTP/1 with 505.
+        connection_setup_timeout: for the TLS handshake and the first byte of the first request; in HTTP/2 for the client's
+            settings.
         intra_stream_timeout: how long a connection may stay idle between requests.
         header_timeout: for a header section, from its first byte to its last.
-        stream_timeout: how long a client may neither send nor take anything while a request is being served.
+        stream_timeout: how long a client may neither send nor take anything while a request is being served. In HTTP/2 for
+            each stream, and for the connection as a whole.
         max_concurrent: connections served at a time; further ones wait to be accepted. None for no limit.
-        limits: bounds on what clients may send.
+        limits: bounds on what clients may send in HTTP/1.
+        h2_limits: bounds on what clients may send in HTTP/2, how many requests are served at a time on one connection
+            among them.
         backlog: connections the system may queue.
         v6only, reuseaddr, reuseport: socket options. reuseaddr is on by default, as servers need it to restart.
         mode: permission bits for `path`.
@@ -51,6 +61,7 @@ class ServerOptions:
     stream_timeout: float = 60.0
     max_concurrent: int | None = None
     limits: H1Limits = DEFAULT_LIMITS
+    h2_limits: H2Limits = DEFAULT_H2_LIMITS
     backlog: int = 1024
     v6only: bool = False
     reuseaddr: bool = True
@@ -59,10 +70,16 @@ class ServerOptions:
     unlink: bool = False
 
     def __post_init__(self) -> None:
-        if self.version not in (None, 1, 1.0, 1.1):
-            raise UsageError(f"HTTP version {self.version!r} is not one of 1.0, 1.1 and None")
+        if self.version not in (None, 1.0, 1.1, 2.0):
+            raise UsageError(f"HTTP version {self.version!r} is not one of 1.0, 1.1, 2 and None")
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise UsageError("max_concurrent is at least 1")
+
+
+def prepare_context(options: ServerOptions) -> None:
+    """Have the TLS context of a server that is pinned to a version offer just that."""
+    if options.context is not None and options.version is not None and tls.has_alpn:
+        options.context.set_alpn_protocols(["h2" if options.version == 2 else "http/1.1"])
 
 
 def bind_listener(options: ServerOptions) -> socket.socket:

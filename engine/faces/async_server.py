@@ -1,4 +1,4 @@
-"""The asyncio server: a task for each connection."""
+"""The asyncio server: a task for each connection, and in HTTP/2 one for each request that is being served."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, cast
 from ..backends.asyncio_ import AsyncioBackend
 from ..backends.asyncio_.bridge import LoopDriver
 from ..backends.base import FOREVER, Address, TaskHandle
-from ..connection.h1_server_stream import H1ServerStream
 from ..connection.server_core import ServerCore
 from ..connection.server_options import ServerOptions
+from ..connection.server_serving import ServerStream
 from .server import OnError, is_async_handler, log_error, report_error
-from .stream import Stream
+from .stream import make_stream_face
 
 __all__ = ["AsyncServer", "AsyncServerHandler"]
 
@@ -21,14 +21,15 @@ AsyncServerHandler = Callable[["AsyncServer", Any], Awaitable[None] | None]
 
 
 class AsyncServer:
-    """An HTTP server whose connections have a task each (lua-http's `http.server`).
+    """An HTTP server of tasks, for HTTP/1 and HTTP/2 (lua-http's `http.server`).
 
     An async context manager: entering it starts the accept loop as a task, leaving it closes the server. It belongs to one
     event loop.
 
     Args:
-        on_stream: called as `on_stream(server, stream)` for every request. An `async def` gets an `H1ServerStream`; a plain
-            function runs in a worker thread with a blocking `Stream`.
+        on_stream: called as `on_stream(server, stream)` for every request, in HTTP/2 for those of one connection at the same
+            time. An `async def` gets an `H1ServerStream` or `H2ServerStream`; a plain function runs in a worker thread with a
+            blocking `Stream`.
         onerror: called as `onerror(server, error, context)` for errors of handlers and of requests that could not be
             parsed; by default they are logged.
         options: see `ServerOptions`.
@@ -44,11 +45,11 @@ class AsyncServer:
         self._is_async = is_async_handler(on_stream)
         self._task: TaskHandle | None = None
 
-    async def _handle(self, stream: H1ServerStream) -> None:
+    async def _handle(self, stream: ServerStream) -> None:
         if self._is_async:
             await cast("Awaitable[None]", self._on_stream(self, stream))
         else:
-            face = Stream(stream, LoopDriver())
+            face = make_stream_face(stream, LoopDriver())
             # A thread of its own: those of the loop's executor are few, and a slow handler may not hold up the others.
             await self._core.backend.run_blocking(lambda: self._on_stream(self, face), FOREVER)
 

@@ -1,4 +1,4 @@
-"""The blocking server: a thread for each connection."""
+"""The blocking server: a thread for each connection, and in HTTP/2 one for each request that is being served."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from ..backends.base import FOREVER, Address
 from ..backends.blocking import BlockingBackend, run
-from ..connection.h1_server_stream import H1ServerStream
 from ..connection.server_core import ServerCore
 from ..connection.server_options import ServerOptions
-from .stream import Stream
+from ..connection.server_serving import ServerStream
+from .stream import make_stream_face
 
 __all__ = ["OnError", "Server", "ServerHandler", "is_async_handler", "log_error", "report_error"]
 
@@ -43,13 +43,14 @@ def is_async_handler(handler: Any) -> bool:
 
 
 class Server:
-    """An HTTP server whose connections have a thread each (lua-http's `http.server`).
+    """An HTTP server of threads, for HTTP/1 and HTTP/2 (lua-http's `http.server`).
 
     A context manager: entering it starts the accept loop in a thread, leaving it closes the server.
 
     Args:
-        on_stream: called as `on_stream(server, stream)` for every request, in the connection's thread. A plain function
-            gets a blocking `Stream`; an `async def` gets an `H1ServerStream` and may await nothing but the engine.
+        on_stream: called as `on_stream(server, stream)` for every request: in HTTP/1 one after the other in the connection's
+            thread, in HTTP/2 each in a thread of its own. A plain function gets a blocking `Stream`; an `async def` gets an
+            `H1ServerStream` or `H2ServerStream` and may await nothing but the engine.
         onerror: called as `onerror(server, error, context)` for errors of handlers and of requests that could not be
             parsed, from any thread; by default they are logged.
         options: see `ServerOptions`.
@@ -65,8 +66,8 @@ class Server:
         self._is_async = is_async_handler(on_stream)
         self._thread: threading.Thread | None = None
 
-    async def _handle(self, stream: H1ServerStream) -> None:
-        result = self._on_stream(self, stream if self._is_async else Stream(stream, run))
+    async def _handle(self, stream: ServerStream) -> None:
+        result = self._on_stream(self, stream if self._is_async else make_stream_face(stream, run))
         if inspect.isawaitable(result):
             await result
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from drivetrain.engine import AsyncServer, Headers, Server
 
-__all__ = ["KINDS", "Running", "dial", "reply", "serving", "until"]
+__all__ = ["KINDS", "Running", "Serve", "dial", "reply", "scripted", "serving", "until"]
 
 # A server's colour, and whether its handler is a coroutine function.
 KINDS = [("blocking", False), ("blocking", True), ("asyncio", False), ("asyncio", True)]
@@ -116,6 +116,36 @@ def serving(colour: str, handler: Callable[..., Any], **options: Any) -> Iterato
         yield running
     finally:
         running.end()
+
+
+Serve = Callable[..., contextlib.AbstractContextManager[Running]]
+
+
+def scripted(colour: str, is_async: bool) -> Serve:
+    """`serve(script, **options)`: a server whose handler is `script`, a generator function of the stream.
+
+    What the script yields is finished: on a stream of coroutine methods it is awaited, else it is the result already.
+    """
+
+    def start(script: Callable[[Any], Iterator[Any]], **options: Any) -> contextlib.AbstractContextManager[Running]:
+        async def handle_async(server: Any, stream: Any) -> None:
+            steps = script(stream)
+            value: Any = None
+            with contextlib.suppress(StopIteration):
+                while True:
+                    step = steps.send(value)
+                    value = await step if hasattr(step, "__await__") else step
+
+        def handle(server: Any, stream: Any) -> None:
+            steps = script(stream)
+            value: Any = None
+            with contextlib.suppress(StopIteration):
+                while True:
+                    value = steps.send(value)
+
+        return serving(colour, handle_async if is_async else handle, **options)
+
+    return start
 
 
 @contextlib.contextmanager

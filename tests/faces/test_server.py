@@ -8,48 +8,24 @@ import socket
 import ssl
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from drivetrain.engine import AsyncServer, Client, H1Limits, Headers, Server, errors
-from tests.faces.serving import KINDS, Running, dial, reply, serving, until
+from tests.faces.serving import KINDS, Running, Serve, dial, reply, scripted, serving, until
 from tests.support.certificates import Certificates
 from tests.support.servers import read_exactly, read_head, read_until_eof
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-Serve = Callable[..., contextlib.AbstractContextManager[Running]]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: f"{kind[0]}-{'async' if kind[1] else 'plain'}")
 def serve(request: pytest.FixtureRequest) -> Serve:
-    """`serve(script, **options)`: a server whose handler is `script`, a generator function of the stream.
-
-    What the script yields is finished: on a stream of coroutine methods it is awaited, else it is the result already.
-    """
-    colour, is_async = request.param
-
-    def start(script: Callable[[Any], Iterator[Any]], **options: Any) -> contextlib.AbstractContextManager[Running]:
-        async def handle_async(server: Any, stream: Any) -> None:
-            steps = script(stream)
-            value: Any = None
-            with contextlib.suppress(StopIteration):
-                while True:
-                    step = steps.send(value)
-                    value = await step if hasattr(step, "__await__") else step
-
-        def handle(server: Any, stream: Any) -> None:
-            steps = script(stream)
-            value: Any = None
-            with contextlib.suppress(StopIteration):
-                while True:
-                    value = steps.send(value)
-
-        return serving(colour, handle_async if is_async else handle, **options)
-
-    return start
+    """See `scripted`."""
+    return scripted(*request.param)
 
 
 def hello(stream: Any) -> Iterator[Any]:
@@ -235,7 +211,7 @@ class TestPlaces:
             sock.sendall(GET)
             assert b"200 OK" in read_head(sock)
 
-    @pytest.mark.parametrize("options", [{"version": 2}, {"max_concurrent": 0}])
+    @pytest.mark.parametrize("options", [{"version": 3}, {"max_concurrent": 0}])
     def test_bad_options(self, options: dict[str, Any]) -> None:
         for kind in (Server, AsyncServer):
             with pytest.raises(errors.UsageError):
