@@ -19,7 +19,10 @@ from .backends.blocking import BlockingBackend
 from .backends.blocking import run as run_blocking
 from .connection.h1_connection import H1Connection
 from .connection.h1_stream import H1Stream
+from .connection.h2_connection import H2Connection
+from .connection.h2_stream import H2Stream
 from .connection.pool_limits import PoolLimits, PoolStatistics
+from .connection.proxy import Proxy
 from .errors import EngineError
 from .faces.api import delete, get, head, options, patch, post, put, request, stream
 from .faces.async_client import AsyncClient
@@ -31,39 +34,82 @@ from .faces.request import Request
 from .faces.response import Response
 from .faces.response_base import ConnectionInfo
 from .faces.server import Server
-from .faces.stream import Connection, Stream
+from .faces.socks import AsyncSocks, Socks
+from .faces.stream import (
+    Connection,
+    H1ConnectionFace,
+    H1StreamFace,
+    H2ConnectionFace,
+    H2StreamFace,
+    Stream,
+    make_connection_face,
+    make_stream_face,
+)
+from .policy.auth import Auth, BasicAuth, BearerAuth, DigestAuth, NetrcAuth
+from .policy.cookie_store import CookieStore
+from .policy.hsts import HstsStore
+from .policy.proxies import Proxies
 from .policy.redirects import RedirectPolicy
+from .policy.retries import Retries
 from .policy.timeouts import Timeouts
 from .protocol.h1_limits import H1Limits
+from .protocol.h2_limits import H2Limits
+from .wire.decoders import DecodingLimits
+from .wire.h2_errors import H2_ERRORS, H2Error, H2ErrorCode
 from .wire.headers import Headers
+from .wire.hpack_context import HpackContext
 from .wire.reason_phrases import REASON_PHRASES, reason_phrase
 from .wire.uri import Uri, parse_uri, resolve_reference
 
 __all__ = [
+    "H2_ERRORS",
     "REASON_PHRASES",
     "Address",
     "AsyncClient",
     "AsyncResponse",
     "AsyncServer",
+    "AsyncSocks",
     "AsyncioBackend",
+    "Auth",
     "Backend",
+    "BasicAuth",
+    "BearerAuth",
     "BlockingBackend",
     "ByteStream",
     "Client",
     "Connection",
     "ConnectionInfo",
+    "CookieStore",
+    "DecodingLimits",
+    "DigestAuth",
     "EngineError",
     "H1Connection",
+    "H1ConnectionFace",
     "H1Limits",
     "H1Stream",
+    "H1StreamFace",
+    "H2Connection",
+    "H2ConnectionFace",
+    "H2Error",
+    "H2ErrorCode",
+    "H2Limits",
+    "H2Stream",
+    "H2StreamFace",
     "Headers",
+    "HpackContext",
+    "HstsStore",
+    "NetrcAuth",
     "PoolLimits",
     "PoolStatistics",
+    "Proxies",
+    "Proxy",
     "RawBody",
     "RedirectPolicy",
     "Request",
     "Response",
+    "Retries",
     "Server",
+    "Socks",
     "Stream",
     "Timeouts",
     "Uri",
@@ -71,6 +117,8 @@ __all__ = [
     "errors",
     "get",
     "head",
+    "make_connection_face",
+    "make_stream_face",
     "options",
     "parse_uri",
     "patch",

@@ -19,6 +19,7 @@ import os
 import re
 import ssl
 import sys
+import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,7 +43,9 @@ __all__ = [
     "modern_cipher_list",
     "new_client_context",
     "new_server_context",
+    "offering",
     "old_cipher_list",
+    "verifies_hosts",
 ]
 
 PemSource: TypeAlias = str | bytes | os.PathLike[str]
@@ -56,7 +59,7 @@ CertificateSource: TypeAlias = (
 TrustSource: TypeAlias = bool | PemSource
 """Whom to trust: True the system, False anybody, else a file, a directory, or certificates in memory (PEM or DER)."""
 
-DEFAULT_ALPN = ("http/1.1",)
+DEFAULT_ALPN = ("h2", "http/1.1")
 
 has_alpn: bool = ssl.HAS_ALPN
 """Whether OpenSSL can negotiate the HTTP version inside the handshake (RFC 7301)."""
@@ -198,6 +201,11 @@ def new_server_context(
     return context
 
 
+def verifies_hosts(context: ssl.SSLContext) -> bool:
+    """Whether connections made with a client's context can be told to be with the host they are for."""
+    return context.verify_mode is ssl.CERT_REQUIRED and context.check_hostname
+
+
 _default_contexts: dict[tuple[tuple[str, ...], bool], ssl.SSLContext] = {}
 
 
@@ -212,6 +220,27 @@ def default_client_context(*, alpn: Sequence[str] = DEFAULT_ALPN, check_hostname
         # setdefault is atomic: no lock that a fork could catch in the locked state.
         found = _default_contexts.setdefault(key, new_client_context(alpn=alpn, check_hostname=check_hostname))
     return found
+
+
+_alpn_lock = threading.Lock()
+
+
+@contextmanager
+def offering(context: ssl.SSLContext, alpn: Sequence[str]) -> Iterator[None]:
+    """Have the sessions that are made of a shared context meanwhile offer `alpn`; empty for what it offers itself.
+
+    OpenSSL takes the protocols to offer from the context. Afterwards this one offers http/1.1: whoever else uses it must
+    not be given HTTP/2 unasked, and what it offered before cannot be found out.
+    """
+    if not alpn or not has_alpn:
+        yield
+        return
+    with _alpn_lock:
+        context.set_alpn_protocols(list(alpn))
+        try:
+            yield
+        finally:
+            context.set_alpn_protocols(["http/1.1"])
 
 
 def _harden(context: ssl.SSLContext, alpn: Sequence[str], ciphers: str | None) -> None:

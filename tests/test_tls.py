@@ -29,6 +29,7 @@ from drivetrain.engine.tls import (
     match_hostname,
     new_client_context,
     new_server_context,
+    offering,
 )
 from tests.support.certificates import Certificates
 
@@ -123,14 +124,25 @@ class TestClientContext:
 
     def test_alpn(self, certificates: Certificates) -> None:
         server = new_server_context((certificates.server_file, certificates.server_key), alpn=["h2", "http/1.1"])
-        plain = new_client_context(verify=certificates.ca_file)
-        both = new_client_context(verify=certificates.ca_file, alpn=("h2", "http/1.1"))
+        plain = new_client_context(verify=certificates.ca_file, alpn=("http/1.1",))
+        both = new_client_context(verify=certificates.ca_file)
         none = new_client_context(verify=certificates.ca_file, alpn=())
         other = new_client_context(verify=certificates.ca_file, alpn=("spdy/1",))
         chosen = [shake_hands(client, server)[0].selected_alpn_protocol() for client in (plain, both, none, other)]
         assert chosen == ["http/1.1", "h2", None, None]
         assert tls.has_alpn
         assert tls.has_hostname_validation
+
+    def test_a_shared_context_offers_something_for_a_moment(self, certificates: Certificates) -> None:
+        server = new_server_context((certificates.server_file, certificates.server_key))
+        shared = certificates.client_context()
+        with offering(shared, ()):
+            untouched, _ = shake_hands(shared, server)
+        with offering(shared, ("h2", "http/1.1")):
+            meanwhile, _ = shake_hands(shared, server)
+        afterwards, _ = shake_hands(shared, server)
+        chosen = [session.selected_alpn_protocol() for session in (untouched, meanwhile, afterwards)]
+        assert chosen == [None, "h2", "http/1.1"]
 
     def test_keys_are_logged_where_the_environment_asks_for_it(
         self, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -187,7 +199,7 @@ class TestSystemStore:
             thread.join()
         assert len(found) == 4
         assert len(set(found)) == 1
-        assert default_client_context(alpn=["http/1.1"]) is found[0]
+        assert default_client_context(alpn=["h2", "http/1.1"]) is found[0]
         other = default_client_context(check_hostname=False)
         assert other is not found[0]
         assert other.verify_mode == ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""One-line requests on a client of the process's own."""
+"""One-line requests on a client of the process's own, which keeps connections but no cookies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["delete", "get", "head", "options", "patch", "post", "put", "request"
 
 @lru_cache(maxsize=1)
 def _client() -> Client:
-    client = Client()
+    client = Client(cookies=False)
     atexit.register(client.close)
     return client
 

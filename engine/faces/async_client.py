@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..backends.asyncio_ import AsyncioBackend
+from ..connection.proxy import Proxy
 from ..policy.bodies import BodySource
 from ..policy.compose import RequestOptions
 from ..policy.options import ClientOptions
@@ -83,6 +84,7 @@ class AsyncClient(ClientBase[AsyncioBackend]):
         content: BodySource | None = None,
         timeout: TimeoutTypes = None,
         target: str | None = None,
+        proxy: Proxy | None = None,
     ) -> AsyncResponse:
         """Send exactly these field lines, in this order and case, and return the response with the body unread.
 
@@ -92,8 +94,9 @@ class AsyncClient(ClientBase[AsyncioBackend]):
         Args:
             timeout: seconds for the whole call, or a `Timeouts`; None for no limit.
             target: sent as the request target as it is, not the path and query of `url`, which may be normalised.
+            proxy: through whom; none of the client's own choice.
         """
-        return AsyncResponse(await self._exchange(method, url, fields, content, timeout, target))
+        return AsyncResponse(await self._exchange(method, url, fields, content, timeout, target, proxy))
 
     async def get(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """`request("GET", …)`."""

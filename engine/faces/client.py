@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..backends.blocking import BlockingBackend, run
+from ..connection.proxy import Proxy
 from ..policy.bodies import BodySource
 from ..policy.compose import RequestOptions
 from ..policy.options import ClientOptions
@@ -58,6 +59,7 @@ class Client(ClientBase[BlockingBackend]):
         content: BodySource | None = None,
         timeout: TimeoutTypes = None,
         target: str | None = None,
+        proxy: Proxy | None = None,
     ) -> Response:
         """Send exactly these field lines, in this order and case, and return the response with the body unread.
 
@@ -67,8 +69,9 @@ class Client(ClientBase[BlockingBackend]):
         Args:
             timeout: seconds for the whole call, or a `Timeouts`; None for no limit.
             target: sent as the request target as it is, not the path and query of `url`, which may be normalised.
+            proxy: through whom; none of the client's own choice.
         """
-        return Response(run(self._exchange(method, url, fields, content, timeout, target)))
+        return Response(run(self._exchange(method, url, fields, content, timeout, target, proxy)))
 
     def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
         """`request("GET", …)`."""

@@ -6,11 +6,16 @@ from typing import Any, Generic, TypeVar
 
 from ..backends.base import Backend
 from ..connection.pool_limits import PoolStatistics
+from ..connection.proxy import Proxy
+from ..policy.auth import make_auth
 from ..policy.bodies import BodySource
 from ..policy.compose import Composer, RequestOptions
+from ..policy.cookie_store import CookieStore
+from ..policy.hsts import HstsStore
 from ..policy.options import ClientOptions, timeouts_of
 from ..policy.redirects import RedirectPolicy
 from ..policy.response_core import ResponseCore
+from ..policy.rules import NO_RULES
 from ..policy.timeouts import NO_TIMEOUTS, TimeoutTypes
 from ..wire.headers import Headers
 
@@ -26,7 +31,7 @@ class ClientBase(Generic[B]):
         self._backend = backend
         self._options = options
         self._agent = options.make_agent(backend)
-        self._composer = Composer(self._agent.origins, options.make_headers(), backend.colour)
+        self._composer = Composer(self._agent.origins, options.make_headers(), backend.colour, make_auth(options.auth))
         self._timeouts = timeouts_of(options.timeout, NO_TIMEOUTS)
         self._redirects = options.redirects
         self._no_redirects = RedirectPolicy(follow=False)
@@ -35,6 +40,16 @@ class ClientBase(Generic[B]):
     def headers(self) -> Headers:
         """The fields sent with every request; may be edited between requests, not during one."""
         return self._composer.headers
+
+    @property
+    def cookies(self) -> CookieStore | None:
+        """The client's cookies, None where it has none."""
+        return self._agent.rules.cookies
+
+    @property
+    def hsts(self) -> HstsStore | None:
+        """The hosts that are spoken to over TLS only, None where that is switched off."""
+        return self._agent.rules.hsts
 
     @property
     def statistics(self) -> PoolStatistics:
@@ -63,8 +78,9 @@ class ClientBase(Generic[B]):
         content: BodySource | None,
         timeout: TimeoutTypes,
         target: str | None,
+        proxy: Proxy | None,
     ) -> ResponseCore:
-        outgoing = self._composer.compose_exactly(method, url, fields, content, target)
-        core = await self._agent.send(outgoing, timeouts_of(timeout, NO_TIMEOUTS), self._no_redirects)
+        outgoing = self._composer.compose_exactly(method, url, fields, content, target, proxy)
+        core = await self._agent.send(outgoing, timeouts_of(timeout, NO_TIMEOUTS), self._no_redirects, NO_RULES)
         core.decode = False
         return core

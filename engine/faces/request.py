@@ -7,33 +7,43 @@ import base64
 import copy
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from typing import Any
 
 from ..backends.asyncio_ import AsyncioBackend
 from ..backends.base import Backend
 from ..backends.blocking import BlockingBackend, run
-from ..connection.connector import OriginKey
+from ..connection.connector import ClientStream, OriginKey, alpn_for
 from ..connection.dial import DialOptions, TlsOptions
-from ..connection.h1_client_stream import H1ClientStream
 from ..connection.pool_limits import PoolLimits
+from ..connection.proxy import Proxy
 from ..errors import BodyNotReplayable, RedirectError, TooManyRedirects
 from ..policy.bodies import BodySource, RequestBody, file_length, make_body
 from ..policy.compose import DEFAULT_HEADERS, basic_credentials
+from ..policy.cookie_store import CookieStore
+from ..policy.hsts import HstsStore
 from ..policy.origins import Origins
 from ..policy.outgoing import Outgoing
+from ..policy.proxies import Proxies
 from ..policy.redirects import RedirectPolicy, is_redirect, next_location, redirected_headers, redirected_method
 from ..policy.response_core import ResponseCore
+from ..policy.rules import NO_RULES, Rules
 from ..policy.timeouts import DEFAULT_TIMEOUTS
 from ..policy.user_agent import UserAgent
+from ..tls import verifies_hosts
 from ..util import encode_uri_component, to_authority
 from ..wire.headers import Headers
 from ..wire.uri import Uri, parse_uri
-from .stream import Stream
+from .stream import Stream, make_stream_face
 
 __all__ = ["Request"]
 
 _BLOCKING = UserAgent(BlockingBackend(), Origins(TlsOptions(), DialOptions()), PoolLimits())
 atexit.register(_BLOCKING.close)
+# What requests share unless they are given their own, as in lua-http.
+_COOKIES = CookieStore()
+_HSTS = HstsStore()
+_HTTP_PORT, _HTTPS_PORT = 80, 443
 # From this size on, in bytes, a body is announced with Expect: 100-continue (lua-http's figure).
 _EXPECT_FROM = 1025
 
@@ -47,11 +57,16 @@ class Request:
         ctx: an `ssl.SSLContext` to use, None for the default one.
         sendname: the TLS server name: True for the host, False for none, or a name.
         bind: local address, "addr", "addr:port" or "[v6]:port".
-        version: 1.0 or 1.1 to pin the HTTP version, None to leave it open.
+        version: 1.0, 1.1 or 2 to pin the HTTP version, None to leave it to the server.
         headers: what is sent, pseudo-header fields first; edit freely.
         body: set by `set_body`.
         expect_100_timeout: seconds to wait for 100 Continue, where the headers expect it, before the body is sent anyway.
         follow_redirects, max_redirects, post301, post302: see `RedirectPolicy`.
+        proxies: chooses the proxy; those of the environment unless set, None for none.
+        proxy: a proxy's URI for this request, False for none, None to leave it to `proxies`.
+        hsts: the hosts that are spoken to over TLS only, None for none. One store of the process's unless set.
+        cookie_store: the cookies, None for none. One store of the process's unless set.
+        site_for_cookies, is_top_level: for whom and for what the request is made, see `CookieStore.lookup`.
     """
 
     def __init__(self, host: str, port: int, tls: bool, headers: Headers) -> None:
@@ -70,6 +85,12 @@ class Request:
         self.max_redirects = 5
         self.post301 = False
         self.post302 = False
+        self.proxies: Proxies | None = _default_proxies()
+        self.proxy: str | bool | None = None
+        self.hsts: HstsStore | None = _HSTS
+        self.cookie_store: CookieStore | None = _COOKIES
+        self.site_for_cookies: str | None = None
+        self.is_top_level = False
 
     @classmethod
     def from_uri(cls, uri: str) -> Request:
@@ -180,7 +201,7 @@ class Request:
         following.max_redirects = self.max_redirects - 1
         return following
 
-    def go(self, timeout: float | None = None) -> tuple[Headers, Stream[H1ClientStream]]:
+    def go(self, timeout: float | None = None) -> tuple[Headers, Stream[ClientStream]]:
         """Send it and wait for the final response, redirects followed.
 
         The request is unchanged and can be sent again. The connection returns to a pool of the process's when the stream's
@@ -193,9 +214,9 @@ class Request:
             The response's headers and its stream, whose body is still to be read or `shutdown`.
         """
         response = run(self._go(_BLOCKING, timeout))
-        return response.headers, Stream(response.stream, run)
+        return response.headers, make_stream_face(response.stream, run)
 
-    async def go_async(self, timeout: float | None = None) -> tuple[Headers, H1ClientStream]:
+    async def go_async(self, timeout: float | None = None) -> tuple[Headers, ClientStream]:
         """`go` for asyncio. The connection is closed when the stream's body was read to its end.
 
         It is not kept, because it belongs to one event loop and a `Request` to none; `AsyncClient` has a pool.
@@ -211,22 +232,32 @@ class Request:
         request = self
         while True:
             timeouts = DEFAULT_TIMEOUTS.with_total(None if deadline is None else max(0.0, deadline - backend.now()))
-            response = await agent.send(request._outgoing(backend), timeouts, RedirectPolicy(follow=False))
+            rules = request._rules()
+            response = await agent.send(request._outgoing(backend), timeouts, RedirectPolicy(follow=False), rules)
             if not (request.follow_redirects and is_redirect(response.status, response.headers)):
                 response.release_at_end()
                 return response
             try:
-                following = request.handle_redirect(response.headers)
+                following = request._as_sent(response.outgoing.uri).handle_redirect(response.headers)
             except BaseException:
                 response.close()
                 raise
             await agent.discard(response)
             request = following
 
+    def _as_sent(self, uri: Uri) -> Request:
+        """This request after HSTS has made `uri` of what it is for."""
+        if uri.scheme == self.headers.get(":scheme", uri.scheme):
+            return self
+        key = self._key_for(uri, None)
+        sent = self.clone()
+        sent.tls, sent.port = True, key.port
+        sent.headers.upsert(":scheme", uri.scheme)
+        sent.headers.upsert(":authority", uri.authority)
+        return sent
+
     def _outgoing(self, backend: Backend) -> Outgoing:
-        scheme = "https" if self.tls else "http"
-        tls = TlsOptions(context=self.ctx, sendname=self.sendname) if self.tls else None
-        key = OriginKey(scheme, self.host, self.port, tls, DialOptions(bind=self.bind), self.version)
+        uri = self._uri()
         body: RequestBody | None = None
         if self.body is not None:
             if any(spent is self.body for spent in self._spent):
@@ -235,15 +266,48 @@ class Request:
             body = make_body(self.body, backend.colour)
             if isinstance(self.body, (Iterator, AsyncIterator)) and not hasattr(self.body, "read"):
                 self._spent.append(self.body)
-        outgoing = Outgoing(self.headers.get(":method", "GET"), self._uri(), self.headers.clone(), body, key)
+        headers = self.headers.clone()
+        outgoing = Outgoing(headers.get(":method", "GET"), uri, headers, body, self._key_for(uri, None))
+        outgoing.key_for = self._key_for
         outgoing.continue_wait = self.expect_100_timeout
         return outgoing
+
+    def _key_for(self, uri: Uri, proxy: Proxy | None) -> OriginKey:
+        """Where a request goes: to this object's host and port, whatever the URI says; HSTS may have changed the scheme."""
+        is_secure = uri.scheme == "https" or self.tls
+        port = _HTTPS_PORT if is_secure and not self.tls and self.port == _HTTP_PORT else self.port
+        tls = TlsOptions(self.ctx, self.sendname, alpn=alpn_for(self.version)) if is_secure else None
+        scheme = "https" if is_secure else "http"
+        key = OriginKey(scheme, self.host, port, tls, DialOptions(bind=self.bind), self.version)
+        return key if proxy is None else key.through(proxy)
+
+    def _rules(self) -> Rules:
+        if self.headers.get(":method") == "CONNECT":
+            return NO_RULES
+        if self.proxy is None:
+            proxies = self.proxies
+        else:
+            proxies = Proxies(all=self.proxy) if isinstance(self.proxy, str) else None
+        return Rules(
+            cookies=self.cookie_store,
+            hsts=self.hsts,
+            is_verified=self.ctx is None or verifies_hosts(self.ctx),
+            proxies=proxies,
+            site_for_cookies=self.site_for_cookies,
+            is_top_level=self.is_top_level,
+        )
 
     def _uri(self) -> Uri:
         return parse_uri(self.to_uri())
 
     def _policy(self) -> RedirectPolicy:
         return RedirectPolicy(self.follow_redirects, self.max_redirects, self.post301, self.post302)
+
+
+@lru_cache(maxsize=1)
+def _default_proxies() -> Proxies:
+    """The proxies that the environment named when the first `Request` was made."""
+    return Proxies().update()
 
 
 def _length_of(body: Any) -> int | None:

@@ -55,7 +55,7 @@ class ResponseBase:
 
     @property
     def reason(self) -> str:
-        """The reason phrase as it came, perhaps empty."""
+        """The reason phrase as it came, perhaps empty; over HTTP/2, which has none, the registered one of the status."""
         return self._core.reason
 
     @property
@@ -75,8 +75,9 @@ class ResponseBase:
 
     @property
     def http_version(self) -> str:
-        """The version the server spoke: "1.0" or "1.1"."""
-        return str(self._core.version)
+        """The version the server spoke: "1.0", "1.1" or "2"."""
+        version = self._core.version
+        return "2" if version == 2 else str(version)
 
     @property
     def url(self) -> str:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote_to_bytes
 
 from ..backends.base import Colour
+from ..connection.proxy import Proxy
 from ..errors import UsageError
 from ..util import encode_uri_component
 from ..version import name as product_name
 from ..version import version as product_version
+from ..wire.decoders import accepted_codings
 from ..wire.headers import Headers
 from ..wire.uri import Uri, parse_uri
+from .auth import Auth, AuthSource, make_auth
 from .bodies import BodySource, BytesBody, RequestBody, encode_form, encode_json, make_body
 from .multipart import FilesSource, MultipartBody
 from .origins import Origins
@@ -40,7 +43,7 @@ FormSource = Mapping[str, Any] | Iterable[tuple[str, Any]]
 DEFAULT_HEADERS = (
     ("User-Agent", f"{product_name}/{product_version}"),
     ("Accept", "*/*"),
-    ("Accept-Encoding", "gzip, deflate"),
+    ("Accept-Encoding", accepted_codings()),
 )
 
 
@@ -54,6 +57,7 @@ class RequestOptions(TypedDict, total=False):
         form: fields sent as application/x-www-form-urlencoded, or as form fields beside `files`.
         json: a value sent as JSON.
         files: sent as multipart/form-data, read from disk while sending.
+        auth: how to authenticate, instead of the client's way.
         timeout: seconds for the whole call, or a `Timeouts`; None for no limit at all. Without it the client's.
         follow_redirects: without it the client's setting.
     """
@@ -64,6 +68,7 @@ class RequestOptions(TypedDict, total=False):
     form: FormSource | None
     json: Any
     files: FilesSource | None
+    auth: AuthSource
     timeout: TimeoutTypes
     follow_redirects: bool
 
@@ -75,12 +80,14 @@ class Composer:
         origins: makes the pool keys.
         headers: the client's own fields, sent with every request unless the request has them.
         colour: of the client; bodies of the other colour are refused.
+        auth: authenticates requests that bring no credentials of their own.
     """
 
-    def __init__(self, origins: Origins, headers: Headers, colour: Colour) -> None:
+    def __init__(self, origins: Origins, headers: Headers, colour: Colour, auth: Auth | None = None) -> None:
         self._origins = origins
         self.headers = headers
         self._colour: Colour = colour
+        self._auth = auth
 
     def compose(
         self,
@@ -92,6 +99,7 @@ class Composer:
         form: FormSource | None = None,
         json: Any = None,
         files: FilesSource | None = None,
+        auth: AuthSource = None,
     ) -> Outgoing:
         """Make a request; see `RequestOptions`.
 
@@ -114,9 +122,14 @@ class Composer:
                 complete.append("Content-Type", content_type)
             if body.length is not None and not complete.has("content-length") and not complete.has("transfer-encoding"):
                 complete.append("Content-Length", str(body.length))
-        if uri.userinfo is not None and not complete.has("authorization"):
-            complete.append("Authorization", basic_credentials(uri.userinfo))
-        return Outgoing(method, uri, complete, body, self._origins.key_for(uri))
+        outgoing = Outgoing(method, uri, complete, body, self._origins.key_for(uri))
+        if auth is not None:
+            outgoing.auth = make_auth(auth)
+        elif uri.userinfo is not None and not complete.has("authorization"):
+            complete.append("Authorization", basic_credentials(uri.userinfo), True)
+        elif self._auth is not None and not complete.has("authorization"):
+            outgoing.auth = self._auth
+        return outgoing
 
     def compose_exactly(
         self,
@@ -125,13 +138,14 @@ class Composer:
         fields: list[tuple[str, str]],
         content: BodySource | None,
         target: str | None = None,
+        proxy: Proxy | None = None,
     ) -> Outgoing:
         """Make a request of exactly these field lines; see `Client.exchange`."""
         uri = parse_uri(url)
         path = uri.target if target is None else target
         pseudo = [(":method", method), (":scheme", uri.scheme), (":authority", uri.authority), (":path", path)]
         body = None if content is None else make_body(content, self._colour)
-        return Outgoing(method, uri, Headers.adopt(pseudo + fields), body, self._origins.key_for(uri))
+        return Outgoing(method, uri, Headers.adopt(pseudo + fields), body, self._origins.key_for(uri, proxy))
 
     def _merge(self, fields: list[tuple[str, str]], headers: HeaderSource) -> Headers:
         given = Headers(headers)

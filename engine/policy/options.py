@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..backends.base import Backend
+from ..connection.connector import CLIENT_H2_LIMITS, ConnectionLimits, alpn_for
 from ..connection.dial import DialOptions, TlsOptions
 from ..connection.pool_limits import PoolLimits
 from ..errors import UsageError
 from ..protocol.h1 import DEFAULT_LIMITS
 from ..protocol.h1_limits import H1Limits
-from ..tls import new_client_context
+from ..protocol.h2_limits import H2Limits
+from ..tls import new_client_context, verifies_hosts
+from ..wire.decoders import DEFAULT_DECODING_LIMITS, DecodingLimits
 from ..wire.headers import Headers
+from .auth import AuthSource, make_auth
 from .compose import DEFAULT_HEADERS, HeaderSource
+from .cookie_store import CookieStore
+from .hsts import HstsStore
 from .origins import Origins
+from .proxies import ProxiesSource, make_proxies
 from .redirects import RedirectPolicy
+from .retries import NO_RETRIES, Retries
+from .rules import Rules
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts, TimeoutTypes
 from .user_agent import UserAgent
 
 __all__ = ["ClientOptions", "Verify", "timeouts_of"]
 
 Verify = bool | str | Path
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,20 +46,34 @@ class ClientOptions:
             same name.
         timeout: seconds for each whole call, or a `Timeouts`; None for no limit at all.
         follow_redirects, max_redirects, post301, post302: see `RedirectPolicy`.
-        version: 1.0 or 1.1 to pin the HTTP version.
+        version: 1.0, 1.1 or 2 to pin the HTTP version; None to leave it to the server: over TLS the best it speaks, in
+            clear 1.1. With 2, servers in clear are expected to speak HTTP/2 (prior knowledge).
+        upgrade_h2c: offer HTTP/2 to servers in clear with `Upgrade: h2c`, on an `OPTIONS *` before the first request.
         verify: True to verify certificates against the system's trust store, a path to a file or directory of CA
             certificates to use instead, False to verify nothing.
         cert: a client certificate: a path, (certificate, key), (certificate, key, password), or PEM text or bytes.
-        ssl_context: a ready context, instead of `verify` and `cert`.
+        ssl_context: a ready context, instead of `verify` and `cert`. What it offers by ALPN is set according to `version`.
         sendname: the TLS server name: True for the host, False to send none, or a name.
         bind: local address to connect from, "addr", "addr:port" or "[v6]:port".
         resolver: a mapping like curl's --resolve ({"host[:port]": address or addresses}) or a function
             (host, port) -> addresses, instead of the system's resolver.
-        unix_socket: path of a socket that every request goes to.
+        unix_socket: path of a socket that every request goes to; no proxy is used then.
+        cookies: a `CookieStore` to use, True for one of the client's own, False for none.
+        hsts: an `HstsStore` to use, True for one of the client's own, False for none.
+        proxies: a URI for everything ("http://user:pass@proxy:3128", "socks5h://…"), a mapping with the keys "http",
+            "https", "all" and "no_proxy", a `Proxies`; True for what the environment says, False for none.
+        proxy_auth: how to authenticate to HTTP proxies, beside the credentials in a proxy's URI.
+        proxy_ssl_context: for proxies of the scheme https, instead of the default trust.
+        auth: how to authenticate to origins: an `Auth`, or (user, password) for Basic.
+        retries: when to send again; by default never, beyond what is always safe.
         head_start: seconds an address family is tried alone before the next joins (RFC 8305).
         pool: limits of the connection pool.
-        limits: limits on what servers may send.
+        limits: limits on what HTTP/1 servers may send.
+        h2_limits: limits on what HTTP/2 servers may send, and the sizes of the flow-control windows.
+        decoding_limits: limits on what content may grow to when its codings are removed.
         accept_ragged_end: see `H1Connection`.
+        tolerate_weak_tls: fall back to HTTP/1.1 where the server agreed to HTTP/2 but TLS is too weak for it (below 1.2, or a
+            cipher of RFC 9113 appendix A); otherwise that is an error.
     """
 
     headers: HeaderSource | None = None
@@ -58,6 +83,7 @@ class ClientOptions:
     post301: bool = False
     post302: bool = False
     version: float | None = None
+    upgrade_h2c: bool = False
     verify: Verify = True
     cert: Any = None
     ssl_context: ssl.SSLContext | None = None
@@ -66,27 +92,55 @@ class ClientOptions:
     resolver: Any = None
     unix_socket: str | None = None
     head_start: float = 0.25
+    cookies: CookieStore | bool = True
+    hsts: HstsStore | bool = True
+    proxies: ProxiesSource = True
+    proxy_auth: AuthSource = None
+    proxy_ssl_context: ssl.SSLContext | None = None
+    auth: AuthSource = None
+    retries: Retries = NO_RETRIES
     pool: PoolLimits = field(default_factory=PoolLimits)
     limits: H1Limits = DEFAULT_LIMITS
+    h2_limits: H2Limits = CLIENT_H2_LIMITS
+    decoding_limits: DecodingLimits = DEFAULT_DECODING_LIMITS
     accept_ragged_end: bool = False
+    tolerate_weak_tls: bool = False
 
     def make_agent(self, backend: Backend) -> UserAgent:
         """A request loop with these settings on `backend`."""
-        if self.version not in (None, 1, 1.0, 1.1):
-            raise UsageError(f"HTTP version {self.version!r} is not one of 1.0, 1.1 and None")
+        if self.version not in (None, 1.0, 1.1, 2.0):
+            raise UsageError(f"HTTP version {self.version!r} is not one of 1.0, 1.1, 2 and None")
         context = self.ssl_context
         if context is not None and (self.verify is not True or self.cert is not None):
             raise UsageError("give either ssl_context, or verify and cert")
         if context is None and (self.verify is not True or self.cert is not None):
             context = new_client_context(verify=self.verify, cert=self.cert)
         origins = Origins(
-            TlsOptions(context=context, sendname=self.sendname),
+            TlsOptions(context=context, sendname=self.sendname, alpn=alpn_for(self.version)),
             DialOptions(bind=self.bind, resolver=self.resolver, head_start=self.head_start),
-            self.version,
-            self.unix_socket,
-            self.accept_ragged_end,
+            version=self.version,
+            unix_path=self.unix_socket,
+            accept_ragged_end=self.accept_ragged_end,
+            upgrade=self.upgrade_h2c,
+            tolerate_weak_tls=self.tolerate_weak_tls,
+            proxy_tls=None
+            if self.proxy_ssl_context is None
+            else TlsOptions(self.proxy_ssl_context, alpn=("http/1.1",)),
         )
-        return UserAgent(backend, origins, self.pool, self.limits)
+        limits = ConnectionLimits(self.limits, self.h2_limits)
+        agent = UserAgent(backend, origins, self.pool, limits, self.decoding_limits)
+        agent.rules = self._make_rules(context is None or verifies_hosts(context))
+        return agent
+
+    def _make_rules(self, is_verified: bool) -> Rules:
+        return Rules(
+            cookies=_chosen(self.cookies, CookieStore),
+            hsts=_chosen(self.hsts, HstsStore),
+            is_verified=is_verified,
+            proxies=None if self.unix_socket is not None else make_proxies(self.proxies),
+            proxy_auth=make_auth(self.proxy_auth),
+            retries=self.retries,
+        )
 
     def make_headers(self) -> Headers:
         """The fields sent with every request."""
@@ -99,6 +153,12 @@ class ClientOptions:
     def redirects(self) -> RedirectPolicy:
         """How redirects are followed."""
         return RedirectPolicy(self.follow_redirects, self.max_redirects, self.post301, self.post302)
+
+
+def _chosen(value: T | bool, make: Callable[[], T]) -> T | None:
+    if value is True:
+        return make()
+    return None if isinstance(value, bool) else value
 
 
 def timeouts_of(value: TimeoutTypes, base: Timeouts) -> Timeouts:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..connection.connector import OriginKey
 from ..connection.dial import DialOptions, TlsOptions
+from ..connection.proxy import Proxy
 from ..errors import InvalidURL
 from ..wire.uri import Uri
 
@@ -18,37 +21,37 @@ class Origins:
     Args:
         tls: how to speak TLS with https origins.
         dial: how to connect.
-        version: HTTP version to pin, None for none.
-        unix_path: a UNIX-domain socket that every request goes to.
-        accept_ragged_end: see `H1Connection`.
+        settings: further ones, see `OriginKey`.
     """
 
-    def __init__(
-        self,
-        tls: TlsOptions,
-        dial: DialOptions,
-        version: float | None = None,
-        unix_path: str | None = None,
-        accept_ragged_end: bool = False,
-    ) -> None:
+    def __init__(self, tls: TlsOptions, dial: DialOptions, **settings: Any) -> None:
         self._tls = tls
         self._dial = dial
-        self._version = version
-        self._unix_path = unix_path
-        self._accept_ragged_end = accept_ragged_end
-        self._keys: dict[tuple[str, str, int], OriginKey] = {}
+        self._settings = settings
+        self._keys: dict[tuple[object, ...], OriginKey] = {}
 
-    def key_for(self, uri: Uri) -> OriginKey:
-        """The key for a URI's origin; raises `InvalidURL` for a scheme other than http and https."""
-        key = self._keys.get(uri.origin)
+    def key_for(self, uri: Uri, proxy: Proxy | None = None) -> OriginKey:
+        """The key for a URI's origin, through `proxy`; raises `InvalidURL` for a scheme other than http and https."""
+        identity: tuple[object, ...] = uri.origin if proxy is None else (*uri.origin, proxy)
+        key = self._keys.get(identity)
         if key is None:
             if uri.scheme not in ("http", "https"):
                 raise InvalidURL(f"cannot send a request to the scheme {uri.scheme!r}")
             tls = self._tls if uri.scheme == "https" else None
-            key = OriginKey(
-                uri.scheme, uri.host, uri.port, tls, self._dial, self._version, self._unix_path, self._accept_ragged_end
-            )
-            if len(self._keys) >= _MAX_KEYS:
-                self._keys.clear()
-            self._keys[uri.origin] = key
+            key = OriginKey(uri.scheme, uri.host, uri.port, tls, self._dial, **self._settings)
+            if proxy is not None:
+                key = key.through(proxy)
+            self._remember(identity, key)
         return key
+
+    def pin(self, key: OriginKey, version: float) -> OriginKey:
+        """The key with the HTTP version pinned, which requests to the same origin get from now on."""
+        pinned = key.pinned(version)
+        place = (key.scheme, key.host, key.port)
+        self._remember(place if key.proxy is None else (*place, key.proxy), pinned)
+        return pinned
+
+    def _remember(self, identity: tuple[object, ...], key: OriginKey) -> None:
+        if len(self._keys) >= _MAX_KEYS:
+            self._keys.clear()
+        self._keys[identity] = key

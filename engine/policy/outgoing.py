@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from ..connection.connector import OriginKey
+from ..connection.proxy import Proxy
 from ..wire.headers import Headers
 from ..wire.uri import Uri
 from .bodies import RequestBody
+from .proxies import for_origin, forwarded
 
-__all__ = ["Outgoing"]
+if TYPE_CHECKING:
+    from .auth import Auth
+
+__all__ = ["KeyMaker", "Outgoing"]
+
+KeyMaker = Callable[[Uri, Proxy | None], OriginKey]
+"""From a URI, and a proxy on the way to it, to the key of the connections that may serve it."""
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -20,10 +31,13 @@ class Outgoing:
         headers: all of them, pseudo-header fields included.
         body: None for a request without one.
         key: the origin whose connections may carry it.
+        auth: authenticates it to its origin, None for nobody.
+        key_for: makes keys for it, where its client does not.
+        own_cookies: the Cookie field that the program gave, once that is told from the store's.
         continue_wait: seconds to wait for 100 Continue when the headers announce that (RFC 9110 section 10.1.1).
     """
 
-    __slots__ = ("body", "continue_wait", "headers", "key", "method", "uri")
+    __slots__ = ("auth", "body", "continue_wait", "headers", "key", "key_for", "method", "own_cookies", "uri")
 
     def __init__(self, method: str, uri: Uri, headers: Headers, body: RequestBody | None, key: OriginKey) -> None:
         self.method = method
@@ -32,6 +46,18 @@ class Outgoing:
         self.body = body
         self.key = key
         self.continue_wait = 1.0
+        self.auth: Auth | None = None
+        self.key_for: KeyMaker | None = None
+        self.own_cookies: str | None = None
+
+    def headers_on_the_wire(self) -> Headers:
+        """The headers as the next hop gets them: a proxy that is sent the request itself, or the origin."""
+        proxy = self.key.proxy
+        if proxy is None:
+            return self.headers
+        if self.key.forwards:
+            return forwarded(self.headers, self.uri, proxy, self.headers.get("proxy-authorization"))
+        return for_origin(self.headers)
 
     @property
     def waits_for_continue(self) -> bool:

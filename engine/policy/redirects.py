@@ -20,6 +20,7 @@ __all__ = ["RedirectPolicy", "is_redirect", "next_location", "redirected_headers
 _STATUSES = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 _USERINFO = re.compile(r"//[^/?#]*@")
+_FOREIGN = re.compile(rb"[\x80-\xff]")
 _ABOUT_THE_BODY = (
     "content-encoding",
     "content-language",
@@ -58,7 +59,7 @@ def next_location(uri: Uri, headers: Headers, chain: tuple[str, ...]) -> Uri:
     Raises:
         RedirectError: Location is malformed, or names a scheme that is not followed.
     """
-    location = headers.get("location") or ""
+    location = _as_text(headers.get("location") or "")
     try:
         target = parse_uri(resolve_reference(uri, location))
     except InvalidURL as error:
@@ -69,6 +70,19 @@ def next_location(uri: Uri, headers: Headers, chain: tuple[str, ...]) -> Uri:
     if target.fragment is None and uri.fragment is not None:
         target = Uri(target.scheme, target.userinfo, target.host, target.port, target.target, uri.fragment)
     return target
+
+
+def _as_text(location: str) -> str:
+    """Undo the reading of a field's bytes as ISO-8859-1: in a URI they are UTF-8, and what is none stands for itself."""
+    if location.isascii():
+        return location
+    try:
+        raw = location.encode("latin-1")
+        return raw.decode()
+    except UnicodeDecodeError:
+        return _FOREIGN.sub(lambda match: b"%%%02X" % match.group()[0], raw).decode("ascii")
+    except UnicodeEncodeError:
+        return location  # a program's own text
 
 
 def redirected_method(method: str, status: int, policy: RedirectPolicy) -> str:

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..connection.h1_client_stream import H1ClientStream
-from ..connection.h1_connection import H1Connection
-from ..errors import ClosedError, DecodingError, Timeout
-from ..wire.codings import Inflater
+from ..connection.connector import ClientConnection, ClientStream
+from ..errors import ClosedError, DecodingError, LimitExceeded, Timeout
+from ..wire.decoders import ContentDecoder, known_codings
+from ..wire.field_values import split_list
 from ..wire.headers import Headers
 from .outgoing import Outgoing
 from .timings import Timings
 
 if TYPE_CHECKING:
-    from .user_agent import UserAgent
+    from .sending import Sender
 
 __all__ = ["ResponseCore"]
 
 _INFLATE_PIECE = 256 * 1024
-_CONTENT_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 
 
 class ResponseCore:
-    """The answer to one `Outgoing`. Made by `UserAgent`.
+    """The answer to one `Outgoing`. Made by `Sender`.
 
     The connection goes back to the pool when the body was read to its end, and is closed when it is given up before, by
     `close` or because nobody holds the response any more.
@@ -36,9 +35,9 @@ class ResponseCore:
 
     __slots__ = (
         "_agent",
+        "_decoder",
         "_fault",
         "_given_back",
-        "_inflater",
         "connection",
         "deadline",
         "decode",
@@ -58,9 +57,9 @@ class ResponseCore:
 
     def __init__(
         self,
-        agent: UserAgent,
+        agent: Sender,
         outgoing: Outgoing,
-        stream: H1ClientStream,
+        stream: ClientStream,
         reused: bool,
         deadline: float,
         timings: Timings,
@@ -68,13 +67,13 @@ class ResponseCore:
     ) -> None:
         self._given_back = True  # until everything below is there, for `__del__`
         self._agent = agent
-        self.connection: H1Connection = stream.connection
+        self.connection: ClientConnection = stream.connection
         head = stream.response
         assert head is not None
-        self._inflater: Inflater | None = None
-        self._fault: DecodingError | None = None
+        self._decoder: ContentDecoder | None = None
+        self._fault: DecodingError | LimitExceeded | None = None
         self.outgoing = outgoing
-        self.stream: H1ClientStream = stream
+        self.stream: ClientStream = stream
         self.headers: Headers = head.headers
         self.status = int(head.headers.raw_fields()[0][1])
         self.version = head.version
@@ -133,7 +132,7 @@ class ResponseCore:
 
     def take_content(self) -> bytes | None:
         """The whole content, if nothing was read yet, all of it has come and no coding is on it; else None."""
-        if self.is_complete or self._given_back or (self.decode and self.content_coding() is not None):
+        if self.is_complete or self._given_back or (self.decode and self.content_codings()):
             return None
         body = self.stream.take_whole_body()
         if body is not None:
@@ -141,46 +140,48 @@ class ResponseCore:
         return body
 
     async def read_decoded(self) -> bytes | None:
-        """The next piece of the content, content codings gzip and deflate removed unless `decode` is off; None at its end.
+        """The next piece of the content, content codings removed unless `decode` is off; None at its end.
 
         Raises:
-            DecodingError: the content is corrupt or cut short; the connection is closed, and every further call fails.
+            DecodingError, LimitExceeded: the content is corrupt, cut short, or grows beyond the client's limits; the exchange
+                is given up, and every further call fails.
             EngineError: as `read_raw`.
         """
-        inflater = self._inflater
-        if inflater is None:
-            coding = self.content_coding() if self.decode else None
-            if coding is None:
-                return await self.read_raw()
-            inflater = self._inflater = Inflater(coding)
         if self._fault is not None:
             raise self._fault
+        decoder = self._decoder
         try:
+            if decoder is None:
+                codings = self.content_codings() if self.decode else []
+                if not codings:
+                    return await self.read_raw()
+                decoder = self._decoder = ContentDecoder(codings, self._agent.decoding_limits)
             while True:
-                if inflater.has_pending:
-                    output = inflater.decode(b"", _INFLATE_PIECE)
+                if decoder.has_pending:
+                    output = decoder.decode(b"", _INFLATE_PIECE)
                 else:
                     piece = await self.read_raw()
                     if piece is None:
                         # Bodies of HEAD and 304 are absent although a coding is named.
                         if self.stream.response is not None and self.stream.response.has_body:
-                            inflater.finish()
+                            decoder.finish()
                         return None
-                    output = inflater.decode(piece, _INFLATE_PIECE)
+                    output = decoder.decode(piece, _INFLATE_PIECE)
                 if output:
                     return output
-        except DecodingError as error:
+        except (DecodingError, LimitExceeded) as error:
             self._fault = error
             self.abandon()
             raise
 
-    def content_coding(self) -> str | None:
-        """The one content coding to remove, None without or where it is not one that is removed here."""
-        coding = self.headers.get_comma_separated("content-encoding") if self.headers.has("content-encoding") else None
-        if coding is None:
-            return None
-        coding = coding.strip(" \t").lower()
-        return coding if coding in _CONTENT_CODINGS else None
+    def content_codings(self) -> list[str]:
+        """The content codings to remove, in the order in which they were put on; none where one of them is not known."""
+        headers = self.headers
+        if not headers.has("content-encoding"):
+            return []
+        codings = [name.lower() for name in split_list(headers.get_comma_separated("content-encoding") or "")]
+        codings = [name for name in codings if name != "identity"]
+        return codings if known_codings().issuperset(codings) else []
 
     async def read_all(self, pieces: list[bytes]) -> None:
         """Read the whole rest of the content, decoded, and append it to `pieces`: after a failure they are what came."""
@@ -191,14 +192,11 @@ class ResponseCore:
 
     def release_at_end(self) -> None:
         """Leave reading to whoever holds `stream`: the connection is given back when that has been read or shut down."""
-        if self.stream.state == "closed":
-            self._stream_closed(self.connection)
-        else:
-            self.connection.onidle(self._stream_closed)
-            self._agent.lend(self)
+        self._agent.lend(self)
+        self.stream.on_end(self._stream_closed)
 
-    def _stream_closed(self, connection: H1Connection) -> None:
-        connection.onidle(None)
+    def _stream_closed(self) -> None:
+        self.stream.on_end(None)
         self.give_back_lent()
 
     def give_back_lent(self) -> None:

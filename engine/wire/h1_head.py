@@ -126,10 +126,10 @@ def _line_fault(what: str, line: str, version: str) -> RemoteProtocolError:
     """Say what is wrong with a start line that does not fit; `version` is what stands where the version is due."""
     control = _control_in(line)
     if control:
-        return RemoteProtocolError(f"{control} in the {what}")
+        return RemoteProtocolError(f"{control} in the {what}", part=what)
     if _ANY_VERSION(version) and version not in ("HTTP/1.0", "HTTP/1.1"):
         return RemoteProtocolError(f"HTTP version not supported: {version[:20]}", 505)
-    return RemoteProtocolError(f"malformed {what}: {line[:80]!r}")
+    return RemoteProtocolError(f"malformed {what}: {line[:80]!r}", part=what)
 
 
 def parse_request_line(line: str) -> tuple[str, str, float]:
