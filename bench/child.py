@@ -20,6 +20,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.job import Job
@@ -61,8 +62,10 @@ def reason(error: Exception) -> str:
 class Worker:
     """A contender made ready: `round(count)` does the work and returns the bytes moved."""
 
-    def __init__(self, make: Callable[[Job], Any], job: Job) -> None:
+    def __init__(self, make: Callable[[Job], Any], job: Job, colour: str) -> None:
         self._job = job
+        self._colour = colour
+        self._threads = ThreadPoolExecutor(job.concurrency) if colour == "sync" and job.concurrency > 1 else None
         self._is_async = inspect.isasyncgenfunction(inspect.unwrap(make))
         self._context = make(job)
         if self._is_async:
@@ -75,7 +78,17 @@ class Worker:
         if self._is_async:
             return self._loop.run_until_complete(self._several(count))
         operation = self._operation
+        if self._colour == "batch":
+            moved: int = operation(count)
+            return moved
+        if self._threads is not None:
+            return sum(self._threads.map(lambda share: sum(operation() for _ in range(share)), self._shares(count)))
         return sum(operation() for _ in range(count))
+
+    def _shares(self, count: int) -> list[int]:
+        """How many operations each of those who work at the same time does."""
+        lanes = min(self._job.concurrency, count)
+        return [count // lanes + (lane < count % lanes) for lane in range(lanes)]
 
     async def _several(self, count: int) -> int:
         async def some(share: int) -> int:
@@ -84,11 +97,11 @@ class Worker:
                 total += await self._operation()
             return total
 
-        lanes = min(self._job.concurrency, count)
-        shares = [count // lanes + (lane < count % lanes) for lane in range(lanes)]
-        return sum(await asyncio.gather(*map(some, shares)))
+        return sum(await asyncio.gather(*map(some, self._shares(count))))
 
     def close(self) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
         if self._is_async:
             self._loop.run_until_complete(self._context.__aexit__(None, None, None))
             self._loop.close()
@@ -118,7 +131,7 @@ def prepare(order: dict[str, Any]) -> tuple[Worker | None, Job, dict[str, Any]]:
         return None, job, {"absent": True}
     version = importlib.metadata.version(order["distribution"]) if order["distribution"] else None
     try:
-        worker = Worker(make, job)
+        worker = Worker(make, job, order["colour"])
         before = memory_now()
         measure(worker, job, 1)
         growth = memory_peak() - before

@@ -3,7 +3,8 @@
 A contender is a module of `bench.contenders` that defines, for each kind of work it takes part in, a context manager of
 that name (asynchronous in an asynchronous contender). It is given the `Job`, prepares (opens sessions, warms nothing), and
 yields an operation: a callable without arguments that does the work once and returns how many bytes of body it read, or,
-for an upload, sent. Whatever the library needs to clean up happens when the context manager is left.
+for an upload, sent. A contender of the colour "batch", which is its own loop, yields a callable that is told how many times to
+do the work, at most `concurrency` at a time. Whatever the library needs to clean up happens when the context manager is left.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ class Job:
     """One kind of work against the server.
 
     Attributes:
-        work: `small_get`, `download`, `upload_file`, `upload_pieces` or `handshake`.
+        work: `small_get`, `download`, `upload_file`, `upload_pieces` or `handshake`; over HTTP/2 `h2_get`, `h2_many`
+            (several at a time on one connection, by tasks or in a batch), `h2_threads` (by threads), `h2_download` or
+            `h2_upload` (from a file).
         url: what to request.
         host, port, target: the same in parts, for those who speak HTTP by hand.
         ca_file: trust this authority only, on https.
         size: bytes of body expected, or to be sent.
         upload_path: a file of `size` bytes.
-        concurrency: operations at a time (asynchronous contenders only).
+        concurrency: operations at a time: in tasks, in threads that share what the contender opened, or in a batch.
+        http2: over HTTP/2: agreed on in the TLS handshake, or known beforehand in clear.
     """
 
     work: str
@@ -39,6 +43,12 @@ class Job:
     size: int
     upload_path: str = ""
     concurrency: int = 1
+    http2: bool = False
+
+    @property
+    def tls(self) -> bool:
+        """Whether it is over https."""
+        return self.url.startswith("https:")
 
     def as_dict(self) -> dict[str, object]:
         """For the way to the child, as JSON."""

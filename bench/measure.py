@@ -79,7 +79,12 @@ class Child:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        order = {"module": contender.module, "distribution": contender.distribution, "job": job.as_dict()}
+        order = {
+            "module": contender.module,
+            "distribution": contender.distribution,
+            "colour": contender.colour,
+            "job": job.as_dict(),
+        }
         answer = self._ask({**order, "warm_up": warm_up})
         self.absent = "absent" in answer
         self.result.version = answer.get("version")

@@ -1,6 +1,7 @@
 """Our own server in a process of its own, for machines without nginx: `python -m bench.own_server CERTIFICATE KEY LARGE`.
 
-Prints its ports as JSON and serves until its input ends: /small (100 bytes), /large (the file LARGE), /upload (reads all).
+Prints its ports as JSON (HTTP/1.1 in clear and over TLS, then HTTP/2 likewise) and serves until its input ends: /small
+(100 bytes), /large (the file LARGE), /upload (reads all).
 """
 
 from __future__ import annotations
@@ -45,12 +46,15 @@ def main() -> None:
         answer(stream, len(SMALL))
         stream.write_chunk(SMALL, True)
 
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
-    plain = Server(handle, intra_stream_timeout=IDLE)
-    secure = Server(handle, intra_stream_timeout=IDLE, context=context)
-    with plain, secure:
-        print(json.dumps([plain.localname().port, secure.localname().port]), flush=True)
+    def secure(*protocols: str) -> Server:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        context.set_alpn_protocols(list(protocols))
+        return Server(handle, intra_stream_timeout=IDLE, context=context)
+
+    with Server(handle, intra_stream_timeout=IDLE) as plain, secure("http/1.1") as tls, secure("h2") as h2:
+        ports = [server.localname().port for server in (plain, tls, plain, h2)]
+        print(json.dumps(ports), flush=True)
         sys.stdin.read()
 
 

@@ -74,17 +74,23 @@ def judge(target: Target, results: list[Result]) -> dict[str, Any]:
     by_name = {result.name: result for result in results}
     ours, peer = by_name.get(target.ours), by_name.get(target.peer or target.ours)
     measured: float | None = None
+    met: bool | None = None
     if ours and peer and ours.cpu and peer.cpu:
-        if target.peer is None:
+        if target.rate:
+            measured = round(statistics.median(peer.wall) / statistics.median(ours.wall), 3)
+        elif target.peer is None:
             measured = ours.growth
         else:
             measured = round(statistics.median(ours.cpu) / statistics.median(peer.cpu), 3)
+    if measured is not None:
+        met = measured >= target.limit if target.rate else measured <= target.limit
     return {
         "ours": target.ours,
         "peer": target.peer,
         "limit": target.limit,
+        "rate": target.rate,
         "measured": measured,
-        "met": None if measured is None else measured <= target.limit,
+        "met": met,
     }
 
 
@@ -92,7 +98,11 @@ def _rows(scenario: Scenario, data: dict[str, Any]) -> list[list[str]]:
     scale, unit = SCALE[scenario.unit], NAMES[scenario.unit]
     digits = 0 if scenario.unit == "us" else 1
     head = ["contender", "version", f"wall {unit}", f"CPU {unit}", "CPU range", "× ours"]
-    rows = [[*head, "memory growth MB"] if scenario.memory else head]
+    if scenario.memory:
+        head.append("memory growth MB")
+    if scenario.rate:
+        head.append("a second")
+    rows = [head]
     base = next((r for r in data["results"] if r["name"] == scenario.ours and r["cpu"]), None)
     measured = sorted((r for r in data["results"] if r["cpu"]), key=lambda r: statistics.median(r["cpu"]))
     for result in measured:
@@ -101,7 +111,11 @@ def _rows(scenario: Scenario, data: dict[str, Any]) -> list[list[str]]:
         name = f"**{result['name']}**" if result["ours"] else result["name"]
         spread = f"{min(result['cpu']) * scale:.{digits}f}–{max(result['cpu']) * scale:.{digits}f}"
         row = [name, result["version"] or "", f"{wall * scale:.{digits}f}", f"{cpu * scale:.{digits}f}", spread, ratio]
-        rows.append([*row, f"{result['growth'] / 1e6:.1f}"] if scenario.memory else row)
+        if scenario.memory:
+            row.append(f"{result['growth'] / 1e6:.1f}")
+        if scenario.rate:
+            row.append(f"{1 / wall:.0f}")
+        rows.append(row)
     return rows
 
 
@@ -135,7 +149,9 @@ def _target_rows(data: dict[str, Any]) -> list[list[str]]:
         measured = "–" if target["measured"] is None else show(target["measured"])
         verdict = {True: "met", False: "missed", None: "not measured"}[target["met"]]
         against = "memory growth" if bytes_of else target["peer"]
-        rows.append([target["ours"], against, f"≤ {show(target['limit'])}", measured, verdict])
+        rate = target.get("rate")  # not in results of before there were such targets
+        limit = f"{'≥' if rate else '≤'} {show(target['limit'])}{' a second' if rate else ''}"
+        rows.append([target["ours"], against, limit, measured, verdict])
     return rows
 
 

@@ -12,11 +12,15 @@ LARGE = 100_000_000  # bytes
 
 @dataclass(frozen=True)
 class Target:
-    """`ours` at most `limit` times `peer` in CPU time; without a peer, at most `limit` bytes of memory growth."""
+    """`ours` at most `limit` times `peer` in CPU time; without a peer, at most `limit` bytes of memory growth.
+
+    With `rate`, at least `limit` times as many operations a second as `peer`.
+    """
 
     ours: str
     peer: str | None
     limit: float
+    rate: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,9 @@ class Scenario:
         size: bytes of body.
         concurrency: operations at a time.
         tls: over https.
+        http2: over HTTP/2.
         memory: whether the growth of memory is shown.
+        rate: whether operations a second are shown.
         targets: see `Target`.
     """
 
@@ -50,9 +56,13 @@ class Scenario:
     size: int = 100
     concurrency: int = 1
     tls: bool = False
+    http2: bool = False
     memory: bool = False
+    rate: bool = False
     targets: tuple[Target, ...] = ()
 
+
+H2_GET_TARGETS = (Target(NATIVE, "httpx", 0.55), Target(NATIVE_ASYNC, "httpx (async)", 0.55))
 
 SCENARIOS = (
     Scenario(
@@ -134,6 +144,84 @@ SCENARIOS = (
         count=100,
         quick_count=20,
         tls=True,
+    ),
+    Scenario(
+        "h2_get",
+        "Small GET over HTTP/2 in clear",
+        "100 bytes, one request at a time on one connection, HTTP/2 known beforehand.",
+        "h2_get",
+        ("sync", "async"),
+        count=1000,
+        quick_count=200,
+        http2=True,
+        targets=H2_GET_TARGETS,
+    ),
+    Scenario(
+        "h2_get_tls",
+        "Small GET over HTTP/2 and TLS",
+        "100 bytes, one request at a time on one connection.",
+        "h2_get",
+        ("sync", "async"),
+        count=1000,
+        quick_count=200,
+        tls=True,
+        http2=True,
+        targets=H2_GET_TARGETS,
+    ),
+    Scenario(
+        "h2_tasks",
+        "Small GET over HTTP/2 and TLS, 50 at a time",
+        "100 bytes; tasks, or a loop of the library's own, on one connection (niquests' tasks each open their own).",
+        "h2_many",
+        ("async", "batch"),
+        ours=NATIVE_ASYNC,
+        count=2000,
+        quick_count=500,
+        concurrency=50,
+        tls=True,
+        http2=True,
+        rate=True,
+        targets=(Target(NATIVE_ASYNC, "httpx (async)", 0.25), Target(NATIVE_ASYNC, "h2 on a socket, in one loop", 1.5)),
+    ),
+    Scenario(
+        "h2_threads",
+        "Small GET over HTTP/2 and TLS, 50 threads",
+        "100 bytes; the threads share one client (and but for niquests one connection). httpx's threads break theirs now and"
+        " then; the requests that hits are sent again.",
+        "h2_threads",
+        ("sync",),
+        count=2000,
+        quick_count=500,
+        concurrency=50,
+        tls=True,
+        http2=True,
+        rate=True,
+        targets=(Target(NATIVE, "httpx", 3.0, rate=True),),
+    ),
+    Scenario(
+        "h2_download",
+        "100 MB download over HTTP/2 and TLS",
+        "Read in pieces (of 64 KiB where the library lets one choose), nothing kept.",
+        "h2_download",
+        ("sync", "async"),
+        unit="ms",
+        size=LARGE,
+        tls=True,
+        http2=True,
+        memory=True,
+        targets=(Target(NATIVE, "httpx", 0.5), Target(NATIVE_ASYNC, "httpx (async)", 0.5)),
+    ),
+    Scenario(
+        "h2_upload",
+        "100 MB upload over HTTP/2 and TLS",
+        "From a file; the length is known beforehand.",
+        "h2_upload",
+        ("sync", "async"),
+        unit="ms",
+        size=LARGE,
+        tls=True,
+        http2=True,
+        memory=True,
     ),
     Scenario(
         "import",

@@ -25,6 +25,7 @@ LOCATIONS = f"""
         sendfile on;
         ssl_session_cache off;
         ssl_session_tickets off;
+        http2_max_concurrent_streams 256;
         location = /small {{ return 200 "{SMALL_BODY}"; }}
         location = /upload {{
             client_body_buffer_size {LARGE // 1_000_000 + 10}m;
@@ -35,23 +36,29 @@ LOCATIONS = f"""
         }}
 """
 UPSTREAM = 'server { listen 127.0.0.1:$extra_port; location / { return 200 "ok"; } }'
-TARGETS = {"small_get": "/small", "handshake": "/small", "download": "/large"}
+TARGETS = {"download": "/large", "h2_download": "/large"} | dict.fromkeys(
+    ("upload_file", "upload_pieces", "h2_upload"), "/upload"
+)
 
 
 @dataclass(frozen=True)
 class Served:
-    """Where the server is, and a file to upload."""
+    """Where the server is (the ports with h2 are for HTTP/2), and a file to upload."""
 
     name: str
     port: int
     tls_port: int
+    h2c_port: int
+    h2_port: int
     ca_file: Path
     upload: Path
 
     def job_for(self, scenario: Scenario) -> Job:
         """What a contender is told to do in a scenario."""
-        target = TARGETS.get(scenario.work, "/upload")
-        host, port, scheme = ("localhost", self.tls_port, "https") if scenario.tls else ("127.0.0.1", self.port, "http")
+        target = TARGETS.get(scenario.work, "/small")
+        host, scheme = ("localhost", "https") if scenario.tls else ("127.0.0.1", "http")
+        ports = (self.h2c_port, self.h2_port) if scenario.http2 else (self.port, self.tls_port)
+        port = ports[scenario.tls]
         return Job(
             work=scenario.work,
             url=f"{scheme}://{host}:{port}{target}",
@@ -62,6 +69,7 @@ class Served:
             size=scenario.size,
             upload_path=str(self.upload),
             concurrency=scenario.concurrency,
+            http2=scenario.http2,
         )
 
 
@@ -81,17 +89,18 @@ def serving(folder: Path) -> Iterator[Served]:
         nginx = Nginx(folder / "nginx", certificates, locations=LOCATIONS, servers=UPSTREAM)
     except PeerError as error:
         print(f"{error}; measuring against our own server instead", file=sys.stderr)
-        with _own_server(certificates, large) as (port, tls_port):
-            yield Served("drivetrain (nginx is not installed)", port, tls_port, certificates.ca_file, large)
+        with _own_server(certificates, large) as ports:
+            yield Served("drivetrain (nginx is not installed)", *ports, certificates.ca_file, large)
         return
     nginx.files.mkdir(parents=True)
     large = large.rename(nginx.files / "large")
     with nginx:
-        yield Served(nginx.version, nginx.port, nginx.tls_port, certificates.ca_file, large)
+        ports = (nginx.port, nginx.tls_port, nginx.h2c_port, nginx.h2_port)
+        yield Served(nginx.version, *ports, certificates.ca_file, large)
 
 
 @contextlib.contextmanager
-def _own_server(certificates: Certificates, large: Path) -> Iterator[tuple[int, int]]:
+def _own_server(certificates: Certificates, large: Path) -> Iterator[list[int]]:
     command = [sys.executable, "-m", "bench.own_server"]
     files = [str(certificates.server_file), str(certificates.server_key), str(large)]
     process = subprocess.Popen([*command, *files], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -101,8 +110,7 @@ def _own_server(certificates: Certificates, large: Path) -> Iterator[tuple[int, 
         line = process.stdout.readline()
         if not line:
             raise PeerError("our own server did not start either")
-        port, tls_port = json.loads(line)
         try:
-            yield port, tls_port
+            yield json.loads(line)
         finally:
             process.stdin.close()

@@ -14,7 +14,7 @@ class Contender:
     Attributes:
         name: as the tables show it.
         module: in this package.
-        colour: "sync" or "async".
+        colour: "sync", "async" or "batch" (does many operations by a loop of its own; see `bench.job`).
         distribution: whose version is shown; None for the standard library.
         imports: what `import time` is measured on; None to leave it out.
         ours: one of drivetrain's own doors.
@@ -33,6 +33,8 @@ class Contender:
 CONTENDERS = (
     Contender("raw sockets (the floor)", "raw_sockets", "sync"),
     Contender("raw asyncio protocol (the floor)", "raw_asyncio", "async"),
+    Contender("h2 on a socket", "raw_h2", "sync", "h2"),
+    Contender("h2 on a socket, in one loop", "raw_h2_loop", "batch", "h2"),
     Contender("drivetrain Client", "native_sync", "sync", "drivetrain", "drivetrain.engine", ours=True),
     Contender("drivetrain AsyncClient", "native_async", "async", "drivetrain", ours=True),
     Contender(
@@ -45,6 +47,7 @@ CONTENDERS = (
     ),
     Contender("drivetrain urlopen", "own_urlopen", "sync", "drivetrain", "drivetrain.compat.urllib_api", ours=True),
     Contender("pycurl", "pycurl_easy", "sync", "pycurl", "pycurl"),
+    Contender("pycurl (multi)", "pycurl_multi", "batch", "pycurl"),
     Contender("http.client", "http_client", "sync", None, "http.client"),
     Contender("urllib.request.urlopen", "stdlib_urlopen", "sync", None, "urllib.request"),
     Contender("urllib3", "urllib3_pool", "sync", "urllib3", "urllib3"),

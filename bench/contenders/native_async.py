@@ -9,9 +9,13 @@ from bench.job import Job
 from drivetrain.engine import AsyncClient
 
 
+def _client(job: Job) -> AsyncClient:
+    return AsyncClient(version=2, verify=job.ca_file) if job.http2 else AsyncClient()
+
+
 @contextlib.asynccontextmanager
 async def small_get(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    async with AsyncClient() as client:
+    async with _client(job) as client:
 
         async def operation() -> int:
             response = await client.get(job.url)
@@ -23,7 +27,7 @@ async def small_get(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
 
 @contextlib.asynccontextmanager
 async def download(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    async with AsyncClient() as client:
+    async with _client(job) as client:
 
         async def operation() -> int:
             total = 0
@@ -37,7 +41,7 @@ async def download(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
 
 @contextlib.asynccontextmanager
 async def upload_file(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    async with AsyncClient() as client:
+    async with _client(job) as client:
 
         async def operation() -> int:
             with open(job.upload_path, "rb") as file:
@@ -70,3 +74,8 @@ async def handshake(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
             return len((await client.get(job.url, headers={"Connection": "close"})).content)
 
         yield operation
+
+
+h2_get = h2_many = small_get
+h2_download = download
+h2_upload = upload_file

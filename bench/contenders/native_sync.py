@@ -9,9 +9,13 @@ from bench.job import Job
 from drivetrain.engine import Client
 
 
+def _client(job: Job) -> Client:
+    return Client(version=2, verify=job.ca_file) if job.http2 else Client()
+
+
 @contextlib.contextmanager
 def small_get(job: Job) -> Iterator[Callable[[], int]]:
-    with Client() as client:
+    with _client(job) as client:
 
         def operation() -> int:
             response = client.get(job.url)
@@ -23,7 +27,7 @@ def small_get(job: Job) -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def download(job: Job) -> Iterator[Callable[[], int]]:
-    with Client() as client:
+    with _client(job) as client:
 
         def operation() -> int:
             with client.stream("GET", job.url) as response:
@@ -34,7 +38,7 @@ def download(job: Job) -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def upload_file(job: Job) -> Iterator[Callable[[], int]]:
-    with Client() as client:
+    with _client(job) as client:
 
         def operation() -> int:
             with open(job.upload_path, "rb") as file:
@@ -63,3 +67,8 @@ def handshake(job: Job) -> Iterator[Callable[[], int]]:
             return len(client.get(job.url, headers={"Connection": "close"}).content)
 
         yield operation
+
+
+h2_get = h2_threads = small_get
+h2_download = download
+h2_upload = upload_file

@@ -11,8 +11,18 @@ from bench.job import PIECE, Job
 
 
 @contextlib.asynccontextmanager
-async def small_get(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+async def _session(job: Job) -> AsyncIterator[niquests.AsyncSession]:
     async with niquests.AsyncSession(pool_maxsize=job.concurrency) as session:
+        if job.http2:
+            if not job.tls:
+                raise ValueError("HTTP/2 over TLS only")
+            session.verify = job.ca_file
+        yield session
+
+
+@contextlib.asynccontextmanager
+async def small_get(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    async with _session(job) as session:
 
         async def operation() -> int:
             response = await session.get(job.url)
@@ -24,7 +34,7 @@ async def small_get(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
 
 @contextlib.asynccontextmanager
 async def download(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
-    async with niquests.AsyncSession() as session:
+    async with _session(job) as session:
 
         async def operation() -> int:
             total = 0
@@ -34,3 +44,7 @@ async def download(job: Job) -> AsyncIterator[Callable[[], Awaitable[int]]]:
             return total
 
         yield operation
+
+
+h2_get = h2_many = small_get
+h2_download = download

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.job import PIECE, Job
 
-__all__ = ["SessionWork"]
+__all__ = ["H2SessionWork", "SessionWork"]
 
 
 class SessionWork:
@@ -17,9 +17,15 @@ class SessionWork:
     def __init__(self, make_session: Callable[[], Any]) -> None:
         self._make_session = make_session
 
+    def _open(self, job: Job) -> Any:
+        session = self._make_session()
+        if job.http2:
+            session.verify = job.ca_file
+        return session
+
     @contextlib.contextmanager
     def small_get(self, job: Job) -> Iterator[Callable[[], int]]:
-        with self._make_session() as session:
+        with self._open(job) as session:
 
             def operation() -> int:
                 response = session.get(job.url)
@@ -30,7 +36,7 @@ class SessionWork:
 
     @contextlib.contextmanager
     def download(self, job: Job) -> Iterator[Callable[[], int]]:
-        with self._make_session() as session:
+        with self._open(job) as session:
 
             def operation() -> int:
                 with session.get(job.url, stream=True) as response:
@@ -40,7 +46,7 @@ class SessionWork:
 
     @contextlib.contextmanager
     def upload_file(self, job: Job) -> Iterator[Callable[[], int]]:
-        with self._make_session() as session:
+        with self._open(job) as session:
 
             def operation() -> int:
                 with open(job.upload_path, "rb") as file:
@@ -51,7 +57,7 @@ class SessionWork:
 
     @contextlib.contextmanager
     def upload_pieces(self, job: Job) -> Iterator[Callable[[], int]]:
-        with self._make_session() as session:
+        with self._open(job) as session:
 
             def operation() -> int:
                 assert session.post(job.url, data=job.pieces()).status_code == 200
@@ -61,7 +67,7 @@ class SessionWork:
 
     @contextlib.contextmanager
     def handshake(self, job: Job) -> Iterator[Callable[[], int]]:
-        with self._make_session() as session:
+        with self._open(job) as session:
             session.verify = job.ca_file
             session.headers["Connection"] = "close"
 
@@ -71,3 +77,11 @@ class SessionWork:
                 return len(response.content)
 
             yield operation
+
+
+class H2SessionWork(SessionWork):
+    """The same for those that speak HTTP/2 where the server does."""
+
+    h2_get = h2_threads = SessionWork.small_get
+    h2_download = SessionWork.download
+    h2_upload = SessionWork.upload_file

@@ -10,19 +10,26 @@ import pycurl
 
 from bench.job import PIECE, Job
 
+__all__ = ["new_handle"]
+
 
 @contextlib.contextmanager
-def _handle(job: Job) -> Iterator[pycurl.Curl]:
+def new_handle(job: Job) -> Iterator[pycurl.Curl]:
+    """A handle for the job's URL."""
     with contextlib.closing(pycurl.Curl()) as handle:
         handle.setopt(pycurl.URL, job.url)
         handle.setopt(pycurl.BUFFERSIZE, PIECE)
         handle.setopt(pycurl.NOSIGNAL, 1)
+        if job.http2:
+            known = pycurl.CURL_HTTP_VERSION_2TLS if job.tls else pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+            handle.setopt(pycurl.HTTP_VERSION, known)
+            handle.setopt(pycurl.CAINFO, job.ca_file)
         yield handle
 
 
 @contextlib.contextmanager
 def small_get(job: Job) -> Iterator[Callable[[], int]]:
-    with _handle(job) as handle:
+    with new_handle(job) as handle:
 
         def operation() -> int:
             buffer = BytesIO()
@@ -36,7 +43,7 @@ def small_get(job: Job) -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def download(job: Job) -> Iterator[Callable[[], int]]:
-    with _handle(job) as handle:
+    with new_handle(job) as handle:
         total = 0
 
         def take(piece: bytes) -> None:
@@ -55,7 +62,7 @@ def download(job: Job) -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def upload_file(job: Job) -> Iterator[Callable[[], int]]:
-    with _handle(job) as handle:
+    with new_handle(job) as handle:
 
         def operation() -> int:
             handle.setopt(pycurl.POST, 1)
@@ -74,7 +81,7 @@ def upload_file(job: Job) -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def upload_pieces(job: Job) -> Iterator[Callable[[], int]]:
-    with _handle(job) as handle:
+    with new_handle(job) as handle:
 
         def operation() -> int:
             pieces = job.pieces()
@@ -100,7 +107,7 @@ def upload_pieces(job: Job) -> Iterator[Callable[[], int]]:
 
 @contextlib.contextmanager
 def handshake(job: Job) -> Iterator[Callable[[], int]]:
-    with _handle(job) as handle:
+    with new_handle(job) as handle:
         handle.setopt(pycurl.CAINFO, job.ca_file)
         handle.setopt(pycurl.FORBID_REUSE, 1)
         handle.setopt(pycurl.SSL_SESSIONID_CACHE, 0)  # a full handshake each time, as with the others
@@ -112,3 +119,8 @@ def handshake(job: Job) -> Iterator[Callable[[], int]]:
             return len(buffer.getvalue())
 
         yield operation
+
+
+h2_get = small_get
+h2_download = download
+h2_upload = upload_file

@@ -74,7 +74,8 @@ class TlsOptions:
             well, as in curl and urllib3.
         verify_host: verify the certificate for this name or IP address instead. When it differs from a name that is sent,
             a given context must have `check_hostname` off, for OpenSSL knows one name only; the check is made here.
-        alpn: the protocols to offer where `context` is None; a given context brings its own.
+        alpn: the protocols to offer; empty for those of `context`. A given context is set to them for the moment in which
+            a session is made of it, and to http/1.1 afterwards.
 
     Raises:
         UsageError: a name is not a host name or IP address in ASCII form.
@@ -257,6 +258,7 @@ async def secure(backend: Backend, stream: ByteStream, tls: TlsOptions, host: st
             server_hostname=sent,
             guard=backend.create_guard(),
             deadline=deadline,
+            alpn=tls.alpn if tls.context is not None else (),
             name_is_checked_later=checked_here is not None,
         )
         if checked_here is not None:

@@ -73,7 +73,7 @@ def frame_response(headers: Headers, method: str, status: str) -> Framing:
     first = headers.first_values()
     if "transfer-encoding" in first:
         if "content-length" in first:
-            raise RemoteProtocolError("response has both Transfer-Encoding and Content-Length")
+            raise RemoteProtocolError("response has both Transfer-Encoding and Content-Length", part="length")
         coding, chunked = transfer_codings(headers.get_as_sequence("transfer-encoding"))
         if chunked:
             return Framing(BodyKind.CHUNKED, 0, coding) if coding else _CHUNKED
@@ -129,12 +129,12 @@ def transfer_codings(values: list[str]) -> tuple[str | None, bool]:
 def _incoming_length(values: list[str], repeats_allowed: bool) -> int:
     value = values[0]
     if not _IS_LENGTH(value):
-        raise RemoteProtocolError(f"malformed Content-Length {value[:40]!r}")
+        raise RemoteProtocolError(f"malformed Content-Length {value[:40]!r}", part="length")
     if len(values) > 1:
         if any(other != value for other in values):
-            raise RemoteProtocolError("differing Content-Length fields")
+            raise RemoteProtocolError("differing Content-Length fields", part="length")
         if not repeats_allowed:
-            raise RemoteProtocolError("repeated Content-Length field")
+            raise RemoteProtocolError("repeated Content-Length field", part="length")
     return int(value)
 
 

@@ -203,7 +203,7 @@ class H1Receiver(ABC):
     def _parse_fields(self, text: str, start: int) -> list[tuple[str, str]]:
         fields = parse_fields(text, start)
         if len(fields) > self.limits.max_fields:
-            raise LimitExceeded(f"more than {self.limits.max_fields} field lines", 431)
+            raise LimitExceeded(f"more than {self.limits.max_fields} field lines", 431, "field count")
         return fields
 
     # -- bodies --------------------------------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ class H1Receiver(ABC):
         self._check_section(end if end >= 4 else len(data), self.limits.max_trailers, False)
         if end < 4:
             if self.ended:
-                raise IncompleteMessage("the connection ended inside a trailer section")
+                raise IncompleteMessage("the connection ended inside a trailer section", part="trailers")
             self._scanned = len(data)
             return None
         text = data[start : end - 2].decode("latin-1")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 
 from bench.child import reason
 from bench.contenders import CONTENDERS, Contender
@@ -14,7 +19,9 @@ from bench.measure import Child, Result, measure_imports
 from bench.report import describe_machine, judge, markdown, record, table
 from bench.run import arguments
 from bench.scenarios import SCENARIOS, Scenario, Target
+from bench.server import Served
 from tests.house.tree import ROOT
+from tests.support.certificates import Certificates
 from tests.support.servers import RawServer, read_head
 
 SCENARIO = Scenario(
@@ -26,6 +33,20 @@ SCENARIO = Scenario(
     ours="ours",
     memory=True,
     targets=(Target("ours", "peer", 0.5), Target("ours", None, 1e6), Target("ours", "gone", 1.0)),
+)
+RATES = Scenario(
+    "rates",
+    "Rates",
+    "",
+    "x",
+    ("sync",),
+    ours="ours",
+    rate=True,
+    targets=(
+        Target("ours", "peer", 3.0, rate=True),
+        Target("ours", "peer", 6.0, rate=True),
+        Target("ours", "gone", 1.0, rate=True),
+    ),
 )
 ABOUT = {"date": "2026-01-01", "machine": describe_machine(), "server": "s/1", "rounds": 3, "count": 1}
 
@@ -51,6 +72,23 @@ def test_the_tables_show_medians_ratios_and_what_is_missing() -> None:
     assert ["ours", "memory growth", "≤ 1.0 MB", "2.0 MB", "missed"] in rows
     assert ["ours", "gone", "≤ 1.00", "–", "not measured"] in rows
     assert "Not available: gone: ImportError: no such thing." in text
+
+
+def test_targets_of_operations_a_second_are_judged_by_wall_time() -> None:
+    data = json.loads(json.dumps(record(RATES, results(), ABOUT)))
+    assert [(v["measured"], v["met"]) for v in data["targets"]] == [(5.0, True), (5.0, False), (None, None)]
+    text = markdown(RATES, data)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    assert ["**ours**", "0.1", "200", "200", "100–300", "1.00", "5000"] in rows
+    assert ["ours", "peer", "≥ 3.00 a second", "5.00", "met"] in rows
+    assert ["ours", "peer", "≥ 6.00 a second", "5.00", "missed"] in rows
+
+
+def test_results_of_before_there_were_rates_are_shown() -> None:
+    data = json.loads(json.dumps(record(SCENARIO, results(), ABOUT)))
+    for target in data["targets"]:
+        del target["rate"]
+    assert "≤ 0.50" in markdown(SCENARIO, data)
 
 
 def test_a_plain_table_is_aligned_and_without_markup() -> None:
@@ -100,6 +138,56 @@ def test_a_child_measures(name: str) -> None:
     assert child.result.unavailable is None
     assert len(child.result.wall) == len(child.result.cpu) == 2
     assert all(0 < value < 5 for value in child.result.wall)
+
+
+def serve_h2(connection: socket.socket) -> None:
+    library = H2Connection(H2Configuration(client_side=False))
+    library.initiate_connection()
+    connection.sendall(library.data_to_send())
+    while data := connection.recv(65536):
+        for event in library.receive_data(data):
+            if isinstance(event, RequestReceived):
+                library.send_headers(event.stream_id, [(":status", "200"), ("content-length", "5")])
+                library.send_data(event.stream_id, b"hello", end_stream=True)
+        connection.sendall(library.data_to_send())
+
+
+@pytest.mark.parametrize(
+    ("name", "work"),
+    [
+        ("raw_h2", "h2_get"),
+        ("raw_h2_loop", "h2_many"),
+        ("native_sync", "h2_threads"),
+        ("native_async", "h2_many"),
+        ("adapter_requests", "h2_threads"),
+    ],
+)
+def test_a_child_measures_several_at_a_time_over_one_http2_connection(
+    name: str, work: str, certificates: Certificates
+) -> None:
+    concurrency = 1 if work == "h2_get" else 4
+    with RawServer(serve_h2) as server:
+        ca_file = str(certificates.ca_file)
+        job = replace(job_at(server, 5), work=work, http2=True, concurrency=concurrency, ca_file=ca_file)
+        with Child(contender(name), job, 9) as child:
+            child.round(10)
+        assert child.result.unavailable is None
+        assert len(child.result.wall) == 1
+        assert server.connections == 1
+
+
+def test_http2_is_asked_for_on_ports_of_its_own() -> None:
+    served = Served("s", 1, 2, 3, 4, Path("ca.pem"), Path("file"))
+    jobs = {scenario.name: served.job_for(scenario) for scenario in SCENARIOS if scenario.work != "import"}
+    assert {(job.http2, job.tls): job.port for job in jobs.values()} == {
+        (False, False): 1,
+        (False, True): 2,
+        (True, False): 3,
+        (True, True): 4,
+    }
+    assert jobs["h2_upload"].url == "https://localhost:4/upload"
+    assert jobs["h2_get"].url == "http://127.0.0.1:3/small"
+    assert jobs["download"].target == jobs["h2_download"].target == "/large"
 
 
 def test_a_body_of_another_length_is_not_measured() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import drivetrain.engine as engine
 from drivetrain.engine.backends.memory import MemoryBackend
+from drivetrain.engine.policy.cookie_store import CookieStore
 from tests.house.tree import ROOT
 
 PAGE = (ROOT / "docs" / "lua-http.md").read_text(encoding="utf-8")
@@ -22,17 +23,31 @@ NAMES = Path(__file__).with_name("lua_names.txt").read_text(encoding="utf-8")
 NOT_YET = "not yet"
 LANGUAGE = "the language: "
 # A class and its face for the other colour: what the one has, the other must have.
-FACES = {"H1Connection": "Connection", "H1Stream": "Stream", "Server": "AsyncServer"}
+FACES = {
+    "H1Connection": "H1ConnectionFace",
+    "H1Stream": "H1StreamFace",
+    "H2Connection": "H2ConnectionFace",
+    "H2Stream": "H2StreamFace",
+    "Server": "AsyncServer",
+    "Socks": "AsyncSocks",
+}
 # Modules whose names all have a counterpart, for good.
 WHOLE = (
     "connection",
     "stream",
     "http.bit",
     "http.client",
+    "http.cookie",
     "http.h1_connection",
     "http.h1_reason_phrases",
     "http.h1_stream",
+    "http.h2_connection",
+    "http.h2_error",
+    "http.h2_stream",
     "http.headers",
+    "http.hpack",
+    "http.proxies",
+    "http.socks",
     "http.tls",
     "http.util",
     "http.version",
@@ -84,12 +99,18 @@ def samples() -> dict[type, Any]:
     near, _ = MemoryBackend().pipe()
     connection = engine.H1Connection(near, MemoryBackend())
     stream = connection.new_stream()
+    connection2 = engine.H2Connection(near, MemoryBackend())
     return {
         engine.H1Connection: connection,
         engine.H1Stream: stream,
-        engine.Connection: engine.Connection(connection, engine.run_blocking),
-        engine.Stream: engine.Stream(stream, engine.run_blocking),
+        engine.H1ConnectionFace: engine.H1ConnectionFace(connection, engine.run_blocking),
+        engine.H1StreamFace: engine.H1StreamFace(stream, engine.run_blocking),
+        engine.H2Connection: connection2,
+        engine.H2Stream: connection2.new_stream(),
+        engine.H2ConnectionFace: engine.H2ConnectionFace(connection2, engine.run_blocking),
+        engine.H2StreamFace: engine.H2StreamFace(connection2.new_stream(), engine.run_blocking),
         engine.Request: engine.Request.from_uri("http://example.com/"),
+        CookieStore: CookieStore(),
     }
 
 
@@ -194,7 +215,7 @@ def test_internal_counterparts_are_marked() -> None:
         ("f()", "`no_module.name`", "", ["no_module.name"]),
         ("f()", "`util.is_ip`, `H1Stream.nothing`", "", ["H1Stream.nothing"]),
         ("f(timeout)", "`H1Connection.onidle`", "", ["takes no timeout"]),
-        ("f()", "`H1Connection.remember`", "", ["is there, but Connection.remember is not"]),
+        ("f()", "`H1Connection.remember`", "", ["is there, but H1ConnectionFace.remember is not"]),
     ],
 )
 def test_a_wrong_counterpart_is_found(

@@ -10,17 +10,21 @@ import os
 import shutil
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 from string import Template
 from types import TracebackType
+from typing import Any, TypeVar
 
 from tests.support.certificates import Certificates
 
-__all__ = ["Nginx", "PeerError", "find_program", "free_ports"]
+__all__ = ["Nginx", "Peer", "PeerError", "find_program", "free_ports"]
 
 READY_SECONDS = 10.0
 POLL_SECONDS = 0.01
 ATTEMPTS = 5
+
+P = TypeVar("P", bound="Peer")
 
 
 class PeerError(Exception):
@@ -59,6 +63,82 @@ def accepts(port: int) -> bool:
     return True
 
 
+class Peer(ABC):
+    """A program that serves until its `with` block is left. Subclasses say how many ports it needs and how it is started.
+
+    Args:
+        folder: a folder of its own, made where it does not exist.
+
+    Raises:
+        PeerError: on entry: it did not start; with what it wrote.
+    """
+
+    port_count = 1
+    patience = READY_SECONDS
+    taken_words = ("ddress already in use",)
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports: list[int] = []
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Write the configuration for `self.ports`, and return the command that stays in the foreground."""
+
+    def options(self) -> dict[str, Any]:
+        """More arguments for `Popen`."""
+        return {}
+
+    def listening(self) -> list[int]:
+        """The ports that it is ready on."""
+        return self.ports
+
+    def __enter__(self: P) -> P:  # noqa: PYI019 - `Self` is not in Python 3.10's typing
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for _ in range(ATTEMPTS):
+            self.ports = free_ports(self.port_count)
+            command = self.command()
+            with (self.folder / "output.log").open("wb") as output:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **self.options()
+                )
+            if self._wait_until_ready():
+                return self
+            if not any(words in self.log() for words in self.taken_words):
+                break
+        raise PeerError(f"{command[0]} did not start:\n{self.log()}")
+
+    def _wait_until_ready(self) -> bool:
+        for _ in range(round(READY_SECONDS / POLL_SECONDS)):
+            if all(map(accepts, self.listening())):
+                return self._process.poll() is None
+            try:
+                self._process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+            return False
+        self._stop()
+        return False
+
+    def log(self) -> str:
+        """What it wrote."""
+        parts = [self.folder / "error.log", self.folder / "output.log"]
+        return "".join(part.read_text(encoding="utf-8", errors="replace") for part in parts if part.exists())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(self.patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 NGINX = Template("""\
 daemon off;
 $user
@@ -80,6 +160,8 @@ http {
     server {
         listen 127.0.0.1:$port;
         listen 127.0.0.1:$tls_port ssl;
+        listen 127.0.0.1:$h2_port ssl http2;
+        listen 127.0.0.1:$h2c_port http2;
         ssl_certificate $certificate;
         ssl_certificate_key $key;
         root $folder/files;
@@ -90,25 +172,28 @@ http {
 """)
 
 
-class Nginx:
-    """Debian's nginx serving the folder `files` (made inside `folder`) over HTTP and HTTPS.
+class Nginx(Peer):
+    """Debian's nginx serving the folder `files` (made inside `folder`) over HTTP and HTTPS, HTTP/2 on ports of its own.
 
     Args:
         folder: an empty folder of its own.
         certificates: where the server's certificate comes from.
         locations: more configuration for the server block; `servers`: more servers. In both `$port`, `$tls_port`,
-            `$extra_port` (a third port, for one more `listen`) and `$folder` are filled in.
+            `$extra_port` (one more port, for one more `listen`) and `$folder` are filled in.
 
     Attributes:
         port, tls_port, extra_port: where it listens, once entered.
+        h2_port, h2c_port: where it speaks HTTP/2 too: over TLS, by ALPN, and in clear.
         files: what it serves.
 
     Raises:
         PeerError: it is not installed, or did not start.
     """
 
+    port_count = 5
+
     def __init__(self, folder: Path, certificates: Certificates, *, locations: str = "", servers: str = "") -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.files = folder / "files"
         self._certificates = certificates
         self._locations = locations
@@ -129,24 +214,21 @@ class Nginx:
         answer = subprocess.run([self._program, "-v"], capture_output=True, text=True, check=True)
         return answer.stderr.strip().rpartition(" ")[2]
 
-    def __enter__(self) -> Nginx:
+    def command(self) -> list[str]:
+        """See `Peer.command`."""
         self.files.mkdir(exist_ok=True)
-        for _ in range(ATTEMPTS):
-            self.port, self.tls_port, self.extra_port = free_ports(3)
-            (self.folder / "nginx.conf").write_text(self._configuration(), encoding="utf-8")
-            command = [self._program, "-p", str(self.folder), "-e", str(self.folder / "error.log"), "-c"]
-            with (self.folder / "output.log").open("wb") as output:
-                self._process = subprocess.Popen(
-                    [*command, str(self.folder / "nginx.conf")], stdin=subprocess.DEVNULL, stdout=output, stderr=output
-                )
-            if self._wait_until_ready():
-                return self
-            if "Address already in use" not in self._log():
-                break
-        raise PeerError(f"nginx did not start:\n{self._log()}")
+        self.port, self.tls_port, self.h2_port, self.h2c_port, self.extra_port = self.ports
+        (self.folder / "nginx.conf").write_text(self._configuration(), encoding="utf-8")
+        log = str(self.folder / "error.log")
+        return [self._program, "-p", str(self.folder), "-e", log, "-c", str(self.folder / "nginx.conf")]
+
+    def listening(self) -> list[int]:
+        """See `Peer.listening`; whether the extra port is used is the caller's choice."""
+        return self.ports[:-1]
 
     def _configuration(self) -> str:
         names = {"port": self.port, "tls_port": self.tls_port, "extra_port": self.extra_port, "folder": self.folder}
+        names |= {"h2_port": self.h2_port, "h2c_port": self.h2c_port}
         return NGINX.substitute(
             names,
             user="user root;" if hasattr(os, "geteuid") and os.geteuid() == 0 else "",
@@ -155,32 +237,3 @@ class Nginx:
             locations=Template(self._locations).safe_substitute(names),
             servers=Template(self._servers).safe_substitute(names),
         )
-
-    def _wait_until_ready(self) -> bool:
-        for _ in range(round(READY_SECONDS / POLL_SECONDS)):
-            if accepts(self.port) and accepts(self.tls_port):
-                return self._process.poll() is None
-            try:
-                self._process.wait(POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
-            return False
-        self._stop()
-        return False
-
-    def _log(self) -> str:
-        parts = [self.folder / "error.log", self.folder / "output.log"]
-        return "".join(part.read_text(encoding="utf-8", errors="replace") for part in parts if part.exists())
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(READY_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
