@@ -50,6 +50,10 @@ class Allowance:
         self._since = now
         return self._left >= 0
 
+    def give_back(self, count: float) -> None:
+        """Allow for so many more, up to as many as there may be at once."""
+        self._left = min(self._most, self._left + count)
+
 
 class H2Gate:
     """Splits what is received into what the machine may see and the GOAWAYs among it.
@@ -136,6 +140,10 @@ class H2Gate:
                 self._left = end - size
             yield data[position:end]
             position = end
+
+    def data_sent(self, length: int) -> None:
+        """This side sends so many bytes of data, which the peer opens its windows for again in as small steps as it likes."""
+        self._small.give_back(length / 1024)
 
     def count_reset(self, now: float) -> None:
         """Count a stream this side had to reset for the peer's fault; raises `LimitExceeded` when there were too many."""

@@ -297,6 +297,7 @@ class H2Machine:
     def send_data(self, stream_id: int, data: bytes | memoryview, end_stream: bool) -> None:
         """Queue DATA of at most `sendable` bytes."""
         self._send(self.library.send_data, stream_id, data, end_stream=end_stream)
+        self._gate.data_sent(len(data))
 
     def send_end(self, stream_id: int) -> None:
         """Queue an empty DATA frame that ends the message."""

@@ -158,3 +158,14 @@ def test_an_allowance_never_exceeds_its_burst() -> None:
     allowance = Allowance(2, 10)
     assert [allowance.take(1000.0) for _ in range(3)] == [True, True, False]
     assert allowance.take(999.0) is False
+
+
+def test_windows_may_be_opened_in_small_steps_for_what_was_sent() -> None:
+    gate = H2Gate(H2Limits(max_small_frames=10, small_frames_per_second=0), after_preface=False)
+    update = WindowUpdateFrame(1, window_increment=1024).serialize()
+    list(gate.split(SETTINGS, 0.0))
+    for _ in range(50):
+        gate.data_sent(10 * 1024)
+        list(gate.split(update * 10, 0.0))
+    with pytest.raises(LimitExceeded, match="WINDOW_UPDATE"):
+        list(gate.split(update * 11, 0.0))
