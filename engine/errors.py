@@ -32,7 +32,7 @@
     ├── RedirectError                               carries the chain of URIs that led here
     │   └── TooManyRedirects
     ├── WebSocketError                              something about a WebSocket
-    │   ├── WebSocketClosed                         it is closed, or its connection was lost
+    │   ├── WebSocketClosed         (a ClosedError too)          it is closed, or its connection was lost
     │   ├── WebSocketHandshakeError (a RemoteProtocolError too)  the handshake failed: refused, or not understood
     │   └── WebSocketProtocolError  (a RemoteProtocolError too)  the peer broke RFC 6455, and was told by a close code
     ├── BodyNotReplayable                           a redirect or retry needs a body that was consumed
@@ -284,7 +284,7 @@ class WebSocketError(EngineError):
     """Something about a WebSocket went wrong."""
 
 
-class WebSocketClosed(WebSocketError):
+class WebSocketClosed(WebSocketError, ClosedError):
     """The WebSocket is closed, or its connection was lost; nothing can be sent or received any more.
 
     Args:

@@ -75,7 +75,8 @@ class OriginKey:
         upgrade: offer HTTP/2 on connections in clear (`Upgrade: h2c`) where `version` is None.
         proxy: through whom to connect. An HTTP proxy for the scheme http is sent the requests themselves; `host` and `port`
             are then its own.
-        proxy_tls: how to speak TLS with an https proxy, None for the default.
+        proxy_tls: how to speak TLS with an https proxy, None for the default. Where it offers "h2", tunnels may be streams
+            of HTTP/2.
         tolerate_weak_tls: where TLS is too weak for HTTP/2 and `version` is None, connect anew for HTTP/1.1.
 
     Attributes:
@@ -173,7 +174,9 @@ async def _reach(
     """A byte stream to the origin, or to the proxy that requests are sent to."""
     if key.proxy is not None:
         if key.forwards:
-            return await reach_proxy(backend, key.proxy, deadline, key.proxy_tls, key.dial)
+            # Requests themselves go to proxies over HTTP/1.1.
+            tls = None if key.proxy_tls is None else replace(key.proxy_tls, alpn=alpn_for(1.1))
+            return await reach_proxy(backend, key.proxy, deadline, tls, key.dial)
         return await open_through(
             backend,
             key.proxy,

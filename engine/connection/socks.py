@@ -145,8 +145,11 @@ class SocksClient:
             raise ClosedError(self._spent)
         self._spent = "this SOCKS connection was negotiated before: make a clone"
         try:
+            greeted = self._link is None and await self._greet(host, port, deadline)
             targets = await self._targets(host, port, deadline)
             machines = [self._machine(target, port) for target in targets]
+            if greeted:
+                machines[0].take_output()
             while True:
                 machine = machines.pop(0)
                 try:
@@ -160,6 +163,23 @@ class SocksClient:
         finally:
             if self._tunnel is None:
                 self._drop_link()
+
+    async def _greet(self, host: str, port: int, deadline: float) -> bool:
+        """Connect, and begin with what does not depend on the host's address; True when the proxy was greeted.
+
+        Whose proxy is not there, or does not answer, need not know whether the host has an address.
+        """
+        self._link = stream = await reach_proxy(self.backend, self.proxy, deadline, dial=self._dial)
+        if self._version != 5 or is_ip(host) or not self.needs_resolve:
+            return False
+        try:
+            await stream.send_all(self._machine("127.0.0.1", port).take_output(), deadline)
+            self._link = PrefixedStream(stream, await stream.receive_some(2, deadline))
+        except Timeout as error:
+            raise ConnectTimeout("the SOCKS proxy did not answer in time") from error
+        except NetworkError:
+            return False  # the negotiation will find the connection broken, and say so
+        return True
 
     async def _targets(self, host: str, port: int, deadline: float) -> list[str]:
         if is_ip(host) or not self.needs_resolve:

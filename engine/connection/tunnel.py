@@ -168,9 +168,7 @@ def _target(host: str, port: int) -> str:
 def _error(refusal: _Refusal, proxy: Proxy, target: str) -> ProxyError:
     said = f"{refusal.status} {refusal.reason}".strip()
     text = f"the proxy {proxy} refused to connect to {target}: {said}"
-    return ProxyError(
-        text, status=refusal.status, reason=refusal.reason, headers=refusal.headers, body=refusal.body
-    )
+    return ProxyError(text, status=refusal.status, reason=refusal.reason, headers=refusal.headers, body=refusal.body)
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

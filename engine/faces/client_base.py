@@ -31,7 +31,13 @@ class ClientBase(Generic[B]):
         self._backend = backend
         self._options = options
         self._agent = options.make_agent(backend)
-        self._composer = Composer(self._agent.origins, options.make_headers(), backend.colour, make_auth(options.auth))
+        self._composer = Composer(
+            self._agent.origins,
+            options.make_headers(),
+            backend.colour,
+            make_auth(options.auth),
+            options.expect_100_timeout,
+        )
         self._timeouts = timeouts_of(options.timeout, NO_TIMEOUTS)
         self._redirects = options.redirects
         self._no_redirects = RedirectPolicy(follow=False)

@@ -81,13 +81,22 @@ class Composer:
         headers: the client's own fields, sent with every request unless the request has them.
         colour: of the client; bodies of the other colour are refused.
         auth: authenticates requests that bring no credentials of their own.
+        continue_wait: see `Outgoing`.
     """
 
-    def __init__(self, origins: Origins, headers: Headers, colour: Colour, auth: Auth | None = None) -> None:
+    def __init__(
+        self,
+        origins: Origins,
+        headers: Headers,
+        colour: Colour,
+        auth: Auth | None = None,
+        continue_wait: float = 1.0,
+    ) -> None:
         self._origins = origins
         self.headers = headers
         self._colour: Colour = colour
         self._auth = auth
+        self._continue_wait = continue_wait
 
     def compose(
         self,
@@ -123,6 +132,7 @@ class Composer:
             if body.length is not None and not complete.has("content-length") and not complete.has("transfer-encoding"):
                 complete.append("Content-Length", str(body.length))
         outgoing = Outgoing(method, uri, complete, body, self._origins.key_for(uri))
+        outgoing.continue_wait = self._continue_wait
         if auth is not None:
             outgoing.auth = make_auth(auth)
         elif uri.userinfo is not None and not complete.has("authorization"):

@@ -64,8 +64,10 @@ class ClientOptions:
             "https", "all" and "no_proxy", a `Proxies`; True for what the environment says, False for none.
         proxy_auth: how to authenticate to HTTP proxies, beside the credentials in a proxy's URI.
         proxy_ssl_context: for proxies of the scheme https, instead of the default trust.
+        proxy_http2: offer HTTP/2 to https proxies, for tunnels.
         auth: how to authenticate to origins: an `Auth`, or (user, password) for Basic.
         retries: when to send again; by default never, beyond what is always safe.
+        expect_100_timeout: seconds to wait for 100 Continue where a request says Expect, before its body is sent anyway.
         head_start: seconds an address family is tried alone before the next joins (RFC 8305).
         pool: limits of the connection pool.
         limits: limits on what HTTP/1 servers may send.
@@ -97,8 +99,10 @@ class ClientOptions:
     proxies: ProxiesSource = True
     proxy_auth: AuthSource = None
     proxy_ssl_context: ssl.SSLContext | None = None
+    proxy_http2: bool = False
     auth: AuthSource = None
     retries: Retries = NO_RETRIES
+    expect_100_timeout: float = 1.0
     pool: PoolLimits = field(default_factory=PoolLimits)
     limits: H1Limits = DEFAULT_LIMITS
     h2_limits: H2Limits = CLIENT_H2_LIMITS
@@ -123,9 +127,7 @@ class ClientOptions:
             accept_ragged_end=self.accept_ragged_end,
             upgrade=self.upgrade_h2c,
             tolerate_weak_tls=self.tolerate_weak_tls,
-            proxy_tls=None
-            if self.proxy_ssl_context is None
-            else TlsOptions(self.proxy_ssl_context, alpn=("http/1.1",)),
+            proxy_tls=TlsOptions(self.proxy_ssl_context, alpn=alpn_for(None if self.proxy_http2 else 1.1)),
         )
         limits = ConnectionLimits(self.limits, self.h2_limits)
         agent = UserAgent(backend, origins, self.pool, limits, self.decoding_limits)

@@ -78,11 +78,12 @@ def _as_text(location: str) -> str:
         return location
     try:
         raw = location.encode("latin-1")
+    except UnicodeEncodeError:
+        return location  # a program's own text
+    try:
         return raw.decode()
     except UnicodeDecodeError:
         return _FOREIGN.sub(lambda match: b"%%%02X" % match.group()[0], raw).decode("ascii")
-    except UnicodeEncodeError:
-        return location  # a program's own text
 
 
 def redirected_method(method: str, status: int, policy: RedirectPolicy) -> str:

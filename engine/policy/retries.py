@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from ..errors import (
@@ -102,7 +103,9 @@ def retry_after(headers: Headers, clock: Callable[[], float] = time.time) -> flo
     if not value:
         return None
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - clock())
+        date = parsedate_to_datetime(value)
+        # One without a zone is of Greenwich, as all dates of HTTP are (RFC 9110 section 5.6.7).
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - clock())
     except (TypeError, ValueError, OverflowError):
         return None
 

@@ -77,11 +77,13 @@ class Rules:
         """Renew the Cookie field: the program's own cookies first, then those of the store that it gave no value for."""
         if self.cookies is None:
             return
+        found = self.cookies.lookup_for_uri(outgoing.uri, outgoing.method, self.site_for_cookies, self.is_top_level)
         headers = outgoing.headers
         own = outgoing.own_cookies
         if own is None:
             own = outgoing.own_cookies = "; ".join(headers.get_as_sequence("cookie"))
-        found = self.cookies.lookup_for_uri(outgoing.uri, outgoing.method, self.site_for_cookies, self.is_top_level)
+            if not own and not found:
+                return
         if found and own:
             given = {pair.partition("=")[0].strip() for pair in own.split(";")}
             others = [pair for pair in found.split("; ") if pair.partition("=")[0] not in given]

@@ -149,6 +149,7 @@ class UserAgent(Sender):
         headers.upsert(":authority", target.authority)
         headers.upsert(":path", target.target)
         outgoing = Outgoing(method, target, headers, body, self.origins.key_for(target))
+        outgoing.continue_wait = source.continue_wait
         same = source.uri.origin == target.origin
         if source.own_cookies is not None:
             outgoing.own_cookies = source.own_cookies if same else ""

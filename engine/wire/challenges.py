@@ -71,6 +71,6 @@ def _take_parameter(challenge: Challenge | None, item: str) -> bool:
     match = _PARAMETER.fullmatch(item)
     if match is None:
         return False
-    if challenge is not None:
+    if challenge is not None and challenge.token is None:
         challenge.parameters.setdefault(match.group(1).lower(), unquote(match.group(2)))
     return True

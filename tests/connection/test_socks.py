@@ -156,9 +156,32 @@ class TestNames:
             assert [host for _, host, _ in proxy.asked] == ["192.0.2.2"]
 
     def test_a_name_without_address(self) -> None:
+        """The proxy is greeted first, and asked for nothing."""
+        heard: list[bytes] = []
+
+        def handler(connection: socket.socket) -> None:
+            heard.append(read_exactly(connection, 3))
+            connection.sendall(b"\x05\x00")
+            heard.append(read_until_eof(connection))
+
+        with RawServer(handler) as server:
+
+            async def attempt(backend: Backend) -> None:
+                proxy = Proxy("socks5", "127.0.0.1", server.port)
+                socks = SocksClient(backend, proxy, dial=DialOptions(resolver={"a.test": []}))
+                with pytest.raises(ResolveError, match=r"a\.test"):
+                    await socks.negotiate("a.test", 80, 10)
+
+            drive_blocking(attempt)
+        assert heard == [b"\x05\x01\x00", b""]
+
+    def test_a_proxy_out_of_reach_matters_more(self) -> None:
+        (port,) = free_ports(1)
+
         async def attempt(backend: Backend) -> None:
-            socks = SocksClient(backend, Proxy("socks5", "127.0.0.1", 9), dial=DialOptions(resolver={"a.test": []}))
-            with pytest.raises(ResolveError, match=r"a\.test"):
+            proxy = Proxy("socks5", "127.0.0.1", port)
+            socks = SocksClient(backend, proxy, dial=DialOptions(resolver={"a.test": []}))
+            with pytest.raises(ProxyError, match="out of reach"):
                 await socks.negotiate("a.test", 80, 10)
 
         drive_blocking(attempt)

@@ -132,8 +132,12 @@ class TestConnect:
         with RawServer(read_until_eof) as server:
 
             async def attempt(backend: Backend) -> None:
-                with pytest.raises(ConnectTimeout, match="in time"):
+                with pytest.raises(ConnectTimeout, match="in time") as caught:
                     await open_through(backend, proxy_at(server), "a.test", 443, backend.now() + 0.05)
+                assert not caught.value.with_proxy
+                with pytest.raises(ConnectTimeout) as caught:
+                    await open_through(backend, proxy_at(server, "https"), "a.test", 443, backend.now() + 0.05)
+                assert caught.value.with_proxy
 
             drive(attempt)
 
@@ -253,6 +257,7 @@ def test_what_makes_none(answer: bytes, status: int, body: bytes, piece: int | N
     assert isinstance(error, ProxyError)
     assert not isinstance(error, SocksError)
     assert (error.status, error.body) == (status, body)
+    assert error.reason == answer.split(b"\r\n")[0].decode().split(" ", 2)[2]
     assert isinstance(error.headers, Headers)
     assert error.headers.get(":status") == str(status)
     assert f"refused to connect to a.test:443: {status}" in str(error)
@@ -451,8 +456,9 @@ class TestTls:
                         assert ("DNS", host) in (secured.ssl_object.getpeercert() or {})["subjectAltName"]
                         assert await talk(backend, secured) == b"hello"
                     else:
-                        with pytest.raises(CertificateError, match=host):
+                        with pytest.raises(CertificateError, match=host) as caught:
                             await secure(backend, stream, trust, host, deadline)
+                        assert not caught.value.with_proxy
                         assert stream.is_closed
 
             drive(attempt)
@@ -465,8 +471,9 @@ class TestTls:
             async def attempt(backend: Backend) -> None:
                 proxy = Proxy("https", "proxy.test", server.port)
                 dial = DialOptions(resolver={"proxy.test": "127.0.0.1"})
-                with pytest.raises(CertificateError, match=r"proxy\.test"):
+                with pytest.raises(CertificateError, match=r"proxy\.test") as caught:
                     await open_through(backend, proxy, "a.test", 443, backend.now() + 10, tls=trust, dial=dial)
+                assert caught.value.with_proxy
                 with pytest.raises(CertificateError):
                     await open_at(backend, proxy_at(server, "https"), "a.test", 443)
 

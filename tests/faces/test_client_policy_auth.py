@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -171,10 +172,7 @@ class TestNetrc:
     @pytest.fixture
     def auth(self, tmp_path: Path) -> NetrcAuth:
         path = tmp_path / "netrc"
-        path.write_text(
-            "machine origin.example login o password op\nmachine other.example login x password xp\n"
-            "machine sub.origin.example\n"
-        )
+        path.write_text("machine origin.example login o password op\nmachine other.example login x password xp\n")
         path.chmod(0o600)
         return NetrcAuth(path)
 
@@ -185,7 +183,15 @@ class TestNetrc:
         world.client(auth=auth).get(world.secure.at("/a"))
         assert world.secure.told("authorization") == [basic("o", "op"), basic("x", "xp"), None, basic("o", "op")]
 
-    def test_an_entry_without_anything(self, world: World, auth: NetrcAuth) -> None:
+    def test_an_entry_without_anything(self, world: World, tmp_path: Path) -> None:
+        path = tmp_path / "empty"
+        path.write_text("machine sub.origin.example\n")
+        path.chmod(0o600)
+        if sys.version_info < (3, 11):  # whose parser refuses it
+            with pytest.raises(UsageError, match="malformed"):
+                NetrcAuth(path)
+            return
+        auth = NetrcAuth(path)
         world.client(auth=auth).get(world.secure.at("/", "sub.origin.example"))
         assert world.secure.told("authorization") == [None]
 

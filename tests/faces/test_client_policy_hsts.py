@@ -64,7 +64,11 @@ class TestUpgrade:
 
     @pytest.mark.parametrize(
         ("said", "upgraded"),
-        [("max-age=1000; includeSubDomains", True), ("max-age=1000", False), ('max-age="1000"; IncludeSubdomains', True)],
+        [
+            ("max-age=1000; includeSubDomains", True),
+            ("max-age=1000", False),
+            ('max-age="1000"; IncludeSubdomains', True),
+        ],
     )
     def test_subdomains(self, world: World, said: str, upgraded: bool) -> None:
         world.secure.pages["/in"] = say(200, sts(said))

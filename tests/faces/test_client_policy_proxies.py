@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from drivetrain.engine import DigestAuth, Proxies, Proxy
+from drivetrain.engine import DigestAuth, Headers, Proxies, Proxy, Server
 from drivetrain.engine.errors import (
     CertificateError,
     ConnectTimeout,
+    EngineError,
     InvalidURL,
     ProxyError,
     ReadTimeout,
@@ -327,7 +330,13 @@ class TestChoice:
 
     @pytest.mark.parametrize(
         ("no_proxy", "direct"),
-        [("origin.example", True), (".example", True), ("*", True), ("other.example", False), ("origin.example:1", False)],
+        [
+            ("origin.example", True),
+            (".example", True),
+            ("*", True),
+            ("other.example", False),
+            ("origin.example:1", False),
+        ],
     )
     def test_exceptions(self, world: World, no_proxy: str, direct: bool) -> None:
         with ConnectProxy() as proxy:
@@ -471,6 +480,83 @@ class TestSecureProxies:
             with pytest.raises(CertificateError):
                 client.get(world.secure.at("/"))
         assert proxy.heads == []
+
+
+class H2Proxy:
+    """Our own server as a proxy over HTTP/2: CONNECT alone."""
+
+    def __init__(self, certificates: Certificates, alpn: list[str]) -> None:
+        self.heads: list[Headers] = []
+        self.versions: list[float | None] = []
+        self.server = Server(self.serve, context=certificates.server_context(alpn))
+
+    def serve(self, server: Server, stream: Any) -> None:
+        headers = stream.get_headers()
+        self.heads.append(headers)
+        self.versions.append(stream.connection.version)
+        if headers.get(":method") != "CONNECT" or headers.get("proxy-authorization") != basic("u", "p"):
+            stream.write_headers(Headers([(":status", "407"), ("proxy-authenticate", 'Basic realm="r"')]), True)
+            return
+        with socket.create_connection(("127.0.0.1", int(headers.get(":authority").rpartition(":")[2])), 10) as origin:
+            stream.write_headers(Headers([(":status", "200")]), False)
+            back = threading.Thread(target=self.copy_back, args=(origin, stream))
+            back.start()
+            with contextlib.suppress(EngineError, OSError):  # whoever has enough goes
+                for chunk in stream.each_chunk():
+                    origin.sendall(chunk)
+            with contextlib.suppress(OSError):
+                origin.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    def copy_back(self, origin: socket.socket, stream: Any) -> None:
+        with contextlib.suppress(EngineError, OSError):
+            while data := origin.recv(65536):
+                stream.write_chunk(data, False)
+            stream.write_chunk(b"", True)
+
+
+class TestOverHttp2:
+    def test_a_tunnel(self, world: World, made_up: Certificates) -> None:
+        proxy = H2Proxy(made_up, ["h2", "http/1.1"])
+        with proxy.server:
+            uri = f"https://u:p@localhost:{proxy.server.localname().port}"
+            client = world.client(
+                proxies=uri,
+                proxy_ssl_context=made_up.client_context(),
+                proxy_http2=True,
+                resolver={"localhost": "127.0.0.1"},
+            )
+            big = b"b" * 300_000
+            for _ in range(2):
+                response = client.put(world.secure.at("/"), content=big)
+                assert (response.http_version, response.content) == (world.version, big)
+            with pytest.raises(CertificateError):
+                client.get(f"https://127.0.0.2:{world.secure.port}/")
+            # Requests themselves are sent by HTTP/1.1.
+            assert client.get(world.plain.at("/")).status == 407
+            client.close()
+        assert proxy.versions == [2, 2, 1.1]
+        assert [head.get(":authority") for head in proxy.heads] == [
+            f"origin.example:{world.secure.port}",
+            f"127.0.0.2:{world.secure.port}",
+            f"origin.example:{world.plain.port}",
+        ]
+        assert world.secure.told("proxy-authorization") == [None, None]
+        world.secure.errors.clear()
+
+    def test_a_refusal(self, world: World, made_up: Certificates) -> None:
+        proxy = H2Proxy(made_up, ["h2"])
+        with proxy.server:
+            client = world.client(
+                proxies=f"https://u:wrong@localhost:{proxy.server.localname().port}",
+                proxy_ssl_context=made_up.client_context(),
+                proxy_http2=True,
+                proxy_auth=("u", "p"),
+                resolver={"localhost": "127.0.0.1"},
+            )
+            assert client.get(world.secure.at("/")).status == 200
+            client.close()
+        assert [head.get("proxy-authorization") for head in proxy.heads] == [basic("u", "wrong"), basic("u", "p")]
 
 
 class TestSocks:

@@ -46,7 +46,9 @@ class TestWhereto:
         assert urls == [world.secure.at(end) for end in ("/a#first", "/b#first", "/c#own", "/d#own")]
         assert world.secure.paths == ["/a", "/b", "/c", "/d"]
 
-    @pytest.mark.parametrize("location", ["ftp://origin.example/", "javascript:alert(1)", "file:///etc/passwd", "http://"])
+    @pytest.mark.parametrize(
+        "location", ["ftp://origin.example/", "javascript:alert(1)", "file:///etc/passwd", "http://"]
+    )
     def test_refused(self, world: World, location: str) -> None:
         world.secure.pages["/a"] = moved("/b")
         world.secure.pages["/b"] = moved(location)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -211,3 +214,13 @@ def test_many_threads(store: HstsStore) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_it_is_copied_and_pickled() -> None:
+    store = HstsStore(clock=time.time)
+    store.store_header("example.com", "max-age=100; includeSubDomains")
+    for copied in (pickle.loads(pickle.dumps(store)), copy.deepcopy(store)):
+        assert copied.check("www.example.com")
+        copied.store_header("example.com", "max-age=0")
+        assert not copied.check("example.com")
+    assert store.check("example.com")

@@ -387,6 +387,13 @@ def test_the_absolute_form(uri: str, path: str, target: str) -> None:
     assert answered.get_as_sequence("proxy-authorization") == ["Digest z"]
 
 
+def test_a_target_that_is_whole_already() -> None:
+    """Of a request whose target its program has chosen; what it would be otherwise is above."""
+    whole = "http://A.test:80/%7Ex?signed"
+    headers = Headers([(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", whole)])
+    assert forwarded(headers, parse_uri("http://a.test/x"), Proxy("http", "h", 1)).get(":path") == whole
+
+
 def test_what_an_origin_sees() -> None:
     """CVE-2023-32681: credentials for a proxy do not go through its tunnels."""
     plain = Headers([(":method", "GET"), ("accept", "*/*")])

@@ -120,8 +120,10 @@ class SocksProxy(RawServer):
         self._refusals = refusals or {}
 
     def _handle(self, connection: socket.socket) -> None:
-        version = read_exactly(connection, 1)[0]
-        if version == 4:
+        first = connection.recv(1)
+        if not first:
+            return  # somebody who thought better of it
+        if first[0] == 4:
             self._handle_4(connection)
         elif self._authenticate(connection):
             self._handle_5(connection)
