@@ -1,4 +1,7 @@
-"""One request through every door, against drivetrain's own server on loopback, in clear and over verified TLS.
+"""One request through every door, against drivetrain's own server on loopback.
+
+The server is there three times: in clear, and over verified TLS speaking HTTP/1.1 only and speaking HTTP/2 as well. No door is
+told which version to use. A second table shows what the native client does as a user agent: proxies, HSTS, cookies.
 
 Run it with `make demo`. Each door sends its request twice: the second row shows whether the connection was used again.
 """
@@ -11,18 +14,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import requests
 import trustme
+from small_proxies import PASSWORD, USER, running
 
 from drivetrain.compat import urllib_api
 from drivetrain.compat.requests_api import EngineAdapter
-from drivetrain.engine import AsyncClient, Client, Headers, Server, Stream
+from drivetrain.engine import AsyncClient, Client, Headers, Response, Server, Stream, tls
 
 BODY = b"drivetrain says hello. " * 100
+NUMBERS = {10: "1.0", 11: "1.1", 20: "2"}  # as http.client and urllib3 number the versions
 
 
 class Row(NamedTuple):
@@ -38,11 +44,13 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A server to send to."""
+    """A server to send to, the version it is expected to be spoken to in, and how many clients connected to it so far."""
 
     url: str
+    version: str
     ca_file: str
     connections: Callable[[], int]
+    certificate: trustme.LeafCert
 
 
 def hello(_: Server, stream: Stream) -> None:
@@ -52,32 +60,41 @@ def hello(_: Server, stream: Stream) -> None:
     stream.write_body_from_string(BODY)
 
 
+class Counter:
+    """A handler that answers every request, and counts the connections they come over."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str | None, int | None]] = set()
+
+    def __call__(self, server: Server, stream: Stream) -> None:
+        """Serve one request."""
+        self._seen.add(stream.peername()[1:])
+        hello(server, stream)
+
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self._seen)
+
+
 @contextmanager
 def servers() -> Iterator[list[Target]]:
-    """Our server twice, plain and TLS, with a certificate made on the spot."""
+    """Our server three times, with a certificate made on the spot."""
     authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
-    accepted = {"http": 0, "https": 0}
-
-    def counting(scheme: str) -> Callable[[Server, Stream], None]:
-        seen: set[tuple[str | None, int | None]] = set()
-
-        def handler(server: Server, stream: Stream) -> None:
-            seen.add(stream.peername()[1:])
-            accepted[scheme] = len(seen)
-            hello(server, stream)
-
-        return handler
-
-    with tempfile.TemporaryDirectory() as folder:
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    targets: list[Target] = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ca_file = str(Path(folder) / "ca.pem")
         authority.cert_pem.write_to_path(ca_file)
-        with Server(counting("http")) as plain, Server(counting("https"), context=context) as secure:
-            yield [
-                Target(f"http://localhost:{plain.localname().port}/", ca_file, lambda: accepted["http"]),
-                Target(f"https://localhost:{secure.localname().port}/", ca_file, lambda: accepted["https"]),
-            ]
+        for alpn in ((), ("http/1.1",), ("h2", "http/1.1")):
+            context = None
+            if alpn:
+                context = tls.new_server_context(alpn=alpn)
+                certificate.configure_cert(context)
+            counter = Counter()
+            server = stack.enter_context(Server(counter, context=context))
+            url = f"{'https' if alpn else 'http'}://localhost:{server.localname().port}/"
+            targets.append(Target(url, "2" if "h2" in alpn else "1.1", ca_file, counter.connections, certificate))
+        yield targets
 
 
 class Result(NamedTuple):
@@ -97,11 +114,13 @@ def measure(door: str, target: Target, send: Callable[[], Result]) -> Iterator[R
         seconds = time.perf_counter() - started
         if result.body != BODY:
             raise SystemExit(f"{door} got a wrong body from {target.url}")
+        if result.version != target.version:
+            raise SystemExit(f"{door} spoke HTTP/{result.version} to {target.url}, not HTTP/{target.version}")
         reused = "yes" if target.connections() == before else "no"
         if turn == 1 and reused == "no":
             raise SystemExit(f"{door} did not use its connection to {target.url} again")
-        tls = "verified" if target.url.startswith("https") else "-"
-        yield Row(door, result.version, tls, result.status, len(result.body), reused, seconds)
+        security = "verified" if target.url.startswith("https") else "-"
+        yield Row(door, result.version, security, result.status, len(result.body), reused, seconds)
 
 
 def native(target: Target) -> Iterator[Row]:
@@ -139,7 +158,7 @@ def requests_with_adapter(target: Target) -> Iterator[Row]:
 
         def send() -> Result:
             response = session.get(target.url, verify=target.ca_file)
-            return Result(f"{response.raw.version / 10}", response.status_code, response.content)
+            return Result(NUMBERS[response.raw.version], response.status_code, response.content)
 
         yield from measure("requests + adapter", target, send)
 
@@ -150,19 +169,61 @@ def urlopen(target: Target) -> Iterator[Row]:
 
     def send() -> Result:
         with urllib_api.urlopen(target.url, timeout=10, context=context) as response:
-            return Result(f"{response.version / 10}", response.status, response.read())
+            return Result(NUMBERS[response.version], response.status, response.read())
 
     yield from measure("urlopen", target, send)
 
 
+def remembering(_: Server, stream: Stream) -> None:
+    """Set a cookie and HSTS, and answer with the cookies that came."""
+    request = stream.get_headers()
+    fields = [(":status", "200"), ("set-cookie", "visits=1; Secure"), ("strict-transport-security", "max-age=60")]
+    stream.write_headers(Headers(fields), end_stream=False)
+    stream.write_body_from_string((request and request.get("cookie")) or "nothing")
+
+
+def user_agent(plain: Target, secure: Target) -> Iterator[tuple[str, ...]]:
+    """What the native client does beyond sending: a row for each, with what the other side saw of it."""
+
+    def row(what: str, response: Response, saw: str) -> tuple[str, ...]:
+        if response.status != 200 or not saw:
+            raise SystemExit(f"{what} did not work")
+        security = "verified" if response.connection.tls_version else "-"
+        return what, response.http_version, security, str(response.status), saw
+
+    with running() as (http_proxy, socks_proxy):
+        with Client(verify=secure.ca_file, proxies=f"http://127.0.0.1:{http_proxy.server_address[1]}") as client:
+            for what, target in (("HTTP proxy", plain), ("HTTP proxy, tunnel", secure)):
+                response = client.get(target.url)
+                yield row(what, response, f"proxy: {http_proxy.asked[-1]}")
+        socks = f"socks5h://{USER}:{quote(PASSWORD)}@127.0.0.1:{socks_proxy.server_address[1]}"
+        with Client(verify=secure.ca_file, proxies=socks) as client:
+            response = client.get(secure.url)
+            yield row("SOCKS 5, password", response, f"proxy: {socks_proxy.asked[-1]}")
+    context = tls.new_server_context(alpn=("h2", "http/1.1"))
+    secure.certificate.configure_cert(context)
+    with Server(remembering, context=context) as server, Client(verify=secure.ca_file, proxies=False) as client:
+        url = f"https://localhost:{server.localname().port}/"
+        before = client.get(url).text
+        response = client.get(url)
+        yield row("cookie round trip", response, f"server: {before}, then {response.text}")
+        response = client.get(url.replace("https:", "http:"))
+        upgraded = response.url == url and response.connection.tls_version is not None
+        yield row("HSTS", response, "server: TLS from the first byte, asked for http" if upgraded else "")
+
+
 def show(rows: list[Row]) -> None:
-    """Print the table."""
-    cells = [("door", "HTTP", "TLS", "status", "bytes", "reused", "time")]
-    cells += [
+    """Print the table of the doors."""
+    cells = [
         (row.door, row.version, row.tls, str(row.status), str(row.size), row.reused, f"{row.seconds * 1000:.2f} ms")
         for row in rows
     ]
-    widths = [max(len(line[column]) for line in cells) for column in range(7)]
+    show_table([("door", "HTTP", "TLS", "status", "bytes", "reused", "time"), *cells])
+
+
+def show_table(cells: list[tuple[str, ...]]) -> None:
+    """Print lines in columns, the first one as the header."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for number, line in enumerate(cells):
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         if number == 0:
@@ -176,7 +237,10 @@ def main() -> int:
         for door in (native, native_asyncio, requests_with_adapter, urlopen):
             for target in targets:
                 rows += door(target)
+        agent = list(user_agent(targets[0], targets[-1]))
     show(rows)
+    print()
+    show_table([("user agent", "HTTP", "TLS", "status", "seen by the other side"), *agent])
     return 0
 
 

@@ -14,7 +14,6 @@ import pytest
 
 import drivetrain.engine as engine
 from drivetrain.engine.backends.memory import MemoryBackend
-from drivetrain.engine.policy.cookie_store import CookieStore
 from tests.house.tree import ROOT
 
 PAGE = (ROOT / "docs" / "lua-http.md").read_text(encoding="utf-8")
@@ -29,6 +28,7 @@ FACES = {
     "H2Connection": "H2ConnectionFace",
     "H2Stream": "H2StreamFace",
     "Server": "AsyncServer",
+    "WebSocket": "AsyncWebSocket",
     "Socks": "AsyncSocks",
 }
 # Modules whose names all have a counterpart, for good.
@@ -46,11 +46,14 @@ WHOLE = (
     "http.h2_stream",
     "http.headers",
     "http.hpack",
+    "http.hsts",
     "http.proxies",
+    "http.request",
     "http.socks",
     "http.tls",
     "http.util",
     "http.version",
+    "http.websocket",
     "http.zlib",
 )
 
@@ -110,7 +113,8 @@ def samples() -> dict[type, Any]:
         engine.H2ConnectionFace: engine.H2ConnectionFace(connection2, engine.run_blocking),
         engine.H2StreamFace: engine.H2StreamFace(connection2.new_stream(), engine.run_blocking),
         engine.Request: engine.Request.from_uri("http://example.com/"),
-        CookieStore: CookieStore(),
+        engine.CookieStore: engine.CookieStore(),
+        engine.HstsStore: engine.HstsStore(),
     }
 
 

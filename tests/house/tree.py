@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "drivetrain"
@@ -18,6 +20,9 @@ FOLDERS = ("engine", "compat")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+BLOCKS = (ast.stmt, ast.excepthandler, ast.match_case)  # where statements stand: no import is inside an expression
+
+N = TypeVar("N", bound=ast.AST)
 
 
 @dataclass(frozen=True)
@@ -54,24 +59,32 @@ class Module:
     def at(self, line: int, text: str) -> str:
         return f"{self.path}:{line}: {text}"
 
-    def walk(self) -> Iterator[tuple[ast.AST, tuple[ast.AST, ...]]]:
-        """Every node with the nodes around it, outermost first."""
-        pending: list[tuple[ast.AST, tuple[ast.AST, ...]]] = [(self.tree, ())]
-        while pending:
-            node, around = pending.pop()
-            yield node, around
-            pending.extend((child, (*around, node)) for child in ast.iter_child_nodes(node))
+    @functools.cached_property
+    def nodes(self) -> dict[type[ast.AST], list[ast.AST]]:
+        """Every node by its type: the tree is walked once for all checks."""
+        found = defaultdict(list)
+        for node in ast.walk(self.tree):
+            found[type(node)].append(node)
+        return found
+
+    def every(self, *kinds: type[N]) -> Iterator[N]:
+        for kind in kinds:
+            yield from self.nodes.get(kind, ())  # type: ignore[misc]
 
     @functools.cached_property
     def imports(self) -> list[Import]:
         """Own imports, wherever they stand. `from . import x` counts as one of the module x where x is one."""
         found = []
-        for node, around in self.walk():
-            in_function = any(isinstance(outer, (*FUNCTIONS, ast.Lambda)) for outer in around)
-            types = any(isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test) for outer in around)
+        pending: list[tuple[ast.AST, bool, bool]] = [(self.tree, False, False)]
+        while pending:
+            node, in_function, types = pending.pop()
             for target, name, relative in self._targets(node):
                 line = getattr(node, "lineno", 0)
                 found.append(Import(target, name, line, relative, in_function, types))
+            in_function = in_function or isinstance(node, FUNCTIONS)
+            types = types or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+            inner = (child for child in ast.iter_child_nodes(node) if isinstance(child, BLOCKS))
+            pending.extend((child, in_function, types) for child in inner)
         return found
 
     def _targets(self, node: ast.AST) -> Iterator[tuple[str, str | None, bool]]:
@@ -95,9 +108,7 @@ class Module:
                     yield dotted, alias.name, bool(node.level)
 
     def functions(self) -> Iterator[Function]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, FUNCTIONS):
-                yield node
+        yield from self.every(*FUNCTIONS)
 
 
 def module_of(text: str, name: str = "engine.wire.sample", *, is_package: bool = False, known: str = "") -> Module:
@@ -132,7 +143,7 @@ def modules_under(*folders: str) -> list[Module]:
 
 
 def other_modules(*folders: str) -> list[Module]:
-    """The Python files of folders that are no part of the package: tests, bench, examples."""
+    """The Python files of folders that are no part of the package: tests, bench, examples. See the fixture `users`."""
     return [
         Module(path.stem, path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix())
         for folder in folders
