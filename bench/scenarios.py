@@ -76,7 +76,8 @@ SCENARIOS = (
         targets=(
             Target(NATIVE, "pycurl", 1.1),
             Target(NATIVE, "raw sockets (the floor)", 2.2),
-            Target("requests + drivetrain adapter", "requests", 0.77),
+            Target("requests + drivetrain adapter", "requests", 0.74),
+            Target("drivetrain requests_api", "requests", 0.4),
             Target("drivetrain urlopen", "urllib.request.urlopen", 0.55),
         ),
     ),

@@ -1,8 +1,9 @@
-"""CPython's own tests of urllib.request, once with the standard library and once with `drivetrain.compat.urllib_api`.
+"""CPython's own tests of urllib.request, once with the standard library and once for each way of putting the engine below it.
 
-The suites are those of the Python that runs this, from its `test` package. Each run has a process of its own, because the
-engine's names are put into `urllib.request` for it. Exit status: 0 when the engine passes what the original passes, 1 when
-not, 2 when there is nothing to run.
+The ways are the mode: the names of `drivetrain.compat.urllib_api` in `urllib.request` ("module"), and
+`drivetrain.compat.install` ("install"). The suites are those of the Python that runs this, from its `test` package. Each run
+has a process of its own, because `urllib.request` is changed for it. Exit status: 0 when the engine passes what the original
+passes, 1 when not, 2 when there is nothing to run.
 
     python -m conformance.cpython_urllib [--verbose]
 """
@@ -22,12 +23,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import drivetrain.compat
 import drivetrain.compat.urllib_api as engine_api
 from conformance.comparison import FAILED, HEADING, PASSED, SKIPPED, Review, Run, compare, load, save
 from drivetrain.engine import Client
 
 # Suite -> whether it sends requests.
 SUITES = {"test_urllib2_localnet": True, "test_urllib2": False, "test_urllib_response": False}
+MODES = ("module", "install")
 
 REVIEWED = {
     "test.test_urllib2.TrivialTests.test___all__": Review(
@@ -111,8 +114,10 @@ def run_here(suite: str, mode: str, result: Path) -> None:
     """Run a suite in this process, which is a child's, and write its outcomes."""
     exchanges = count_exchanges()
     module = importlib.import_module(f"test.{suite}")
-    if mode == "engine":
+    if mode == "module":
         put_in_place(module)
+    elif mode == "install":
+        drivetrain.compat.install("urllib")
     tests = unittest.defaultTestLoader.loadTestsFromModule(module)
     found = unittest.TextTestRunner(verbosity=2, resultclass=Outcomes).run(tests)
     assert isinstance(found, Outcomes)
@@ -166,8 +171,9 @@ def main() -> int:
     print(f"Python {sys.version.split()[0]}\n{HEADING}")
     faults = []
     for suite, uses_network in SUITES.items():
-        original, engine = (run_apart(suite, mode, arguments.verbose) for mode in ("original", "engine"))
-        faults += compare(original, engine, REVIEWED, uses_network=uses_network)
+        original = run_apart(suite, "original", arguments.verbose)
+        for mode in MODES:
+            faults += compare(original, run_apart(suite, mode, arguments.verbose), REVIEWED, uses_network=uses_network)
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0

@@ -1,32 +1,59 @@
-"""A pytest plugin for requests' own suite: mounts the engine on every session, and writes each test's outcome to a file.
+"""A pytest plugin for requests' own suite: puts the engine below it, and writes each test's outcome to a file.
 
 It stands alone, since it runs in the suite's environment: `conformance.requests_suite` copies it there.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests.sessions
 
+import drivetrain.compat
+from drivetrain.compat import requests_api
 from drivetrain.compat.requests_api import EngineAdapter
 from drivetrain.engine import Client
+
+WAYS = ("mount", "module", "install")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance")
-    group.addoption("--mount-engine", action="store_true", help="let every new session mount the engine")
+    group.addoption(
+        "--engine",
+        choices=WAYS,
+        help="mount: every new session mounts the engine; module: the names of requests lead to drivetrain's module; "
+        "install: the engine is installed below requests",
+    )
     group.addoption("--outcomes", type=Path, required=False, help="where to write the outcomes as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Recorder(config.getoption("--outcomes")), "conformance-recorder")
-    if config.getoption("--mount-engine"):
+    way = config.getoption("--engine")
+    if way == "mount":
         # The name that `Session.__init__` looks up. Adapters that a test makes itself stay requests' own.
         requests.sessions.HTTPAdapter = EngineAdapter  # type: ignore[assignment]
+    elif way == "module":
+        replace_module()
+    elif way == "install":
+        drivetrain.compat.install("requests")
+
+
+def replace_module() -> None:
+    """Let `import requests`, and the names of its submodules, lead to drivetrain's module."""
+    ours = requests_api.__name__
+    importlib.import_module(f"{ours}.help")  # which requests itself imports only when asked
+    for name, module in list(sys.modules.items()):
+        if name == ours or name.startswith(f"{ours}."):
+            name = f"requests{name.removeprefix(ours)}"
+            if name in sys.modules:
+                sys.modules[name] = module
 
 
 class Recorder:

@@ -1,10 +1,13 @@
-"""requests' own test suite, once as it is and once with `EngineAdapter` mounted on every session.
+"""requests' own test suite, once as it is and once for each way of putting the engine below it.
+
+The ways are the mode: `EngineAdapter` mounted on every session ("mount"), `drivetrain.compat.requests_api` in the place of
+requests ("module"), and `drivetrain.compat.install` ("install").
 
 The source distribution of the installed version of requests is fetched from the package index into a temporary folder,
 where an environment is made for it: the suite's own requirements, on top of the packages of the Python that runs this.
 Nothing of it stays. Exit status: 0 when the engine passes what the original passes, 1 when not, 2 when it could not be run.
 
-    python -m conformance.requests_suite [--verbose] [--folder DIR] [-- ARGUMENTS OF PYTEST]
+    python -m conformance.requests_suite [--modes mount,module,install] [--verbose] [--folder DIR] [-- ARGUMENTS OF PYTEST]
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ REVIEWED = {
 # What the suite uses beyond the requirements of its developers' file: those of its optional parts.
 _ALSO_NEEDED = ("pytest-mock", "PySocks>=1.5.6,!=1.5.7")
 _MINUTES = 15
+MODES = ["mount", "module", "install"]
 
 
 class CannotRun(Exception):
@@ -95,7 +99,7 @@ def run_suite(python: Path, source: Path, folder: Path, mode: str, arguments: ar
     shutil.copy(Path(__file__).parent / "engine_plugin.py", plugins)
     result = folder / f"{mode}.json"
     command: list[str | Path] = [python, "-m", "pytest", "-p", "engine_plugin", "-p", "no:cacheprovider"]
-    command += ["--outcomes", result, *(["--mount-engine"] if mode == "engine" else []), *arguments.pytest]
+    command += ["--outcomes", result, *([] if mode == "original" else ["--engine", mode]), *arguments.pytest]
     try:
         process = subprocess.run(
             command,
@@ -124,10 +128,12 @@ def compare_in(folder: Path, arguments: argparse.Namespace) -> int:
     python = make_environment(source, folder)
     print(f"requests {version}, urllib3 {importlib.metadata.version('urllib3')}, Python {sys.version.split()[0]}")
     original = run_suite(python, source, folder, "original", arguments)
-    engine = run_suite(python, source, folder, "engine", arguments)
+    faults = []
     print(HEADING)
-    faults = compare(original, engine, REVIEWED, uses_network=True)
-    print(f"  {engine.exchanges} requests went through the engine")
+    for mode in arguments.modes:
+        engine = run_suite(python, source, folder, mode, arguments)
+        faults += compare(original, engine, REVIEWED, uses_network=True)
+        print(f"  {engine.exchanges} requests went through the engine")
     for fault in faults:
         print(fault, file=sys.stderr)
     return 1 if faults else 0
@@ -135,6 +141,7 @@ def compare_in(folder: Path, arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--modes", type=lambda text: text.split(","), default=MODES, help=f"default: {','.join(MODES)}")
     parser.add_argument("--verbose", action="store_true", help="show what pytest prints")
     parser.add_argument("--folder", type=Path, help="work here, and leave everything to be looked at; must be empty")
     parser.add_argument("pytest", nargs="*", help="further arguments of pytest, after --")

@@ -45,6 +45,7 @@ CONTENDERS = (
         "drivetrain.compat.requests_api",
         ours=True,
     ),
+    Contender("drivetrain requests_api", "module_requests", "sync", "drivetrain", ours=True),
     Contender("drivetrain urlopen", "own_urlopen", "sync", "drivetrain", "drivetrain.compat.urllib_api", ours=True),
     Contender("pycurl", "pycurl_easy", "sync", "pycurl", "pycurl"),
     Contender("pycurl (multi)", "pycurl_multi", "batch", "pycurl"),

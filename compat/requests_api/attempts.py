@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import urllib3
 from requests import PreparedRequest
-from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 from urllib3.util.request import rewind_body, set_file_position
 from urllib3.util.retry import Retry
 
-from drivetrain.compat.requests_api.errors import as_urllib3_error, placeholder_pool
+from drivetrain.compat.requests_api.errors import as_urllib3_error
 from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_one_shot
 from drivetrain.compat.requests_api.raw_response import RawResponse
+from drivetrain.compat.requests_api.routes import Route
 from drivetrain.engine import Client, Response, Timeouts
 from drivetrain.engine.errors import ConnectError, ConnectTimeout, EngineError, InvalidHeader, PoolTimeout
 
@@ -28,8 +29,8 @@ class Plan(NamedTuple):
 
     Attributes:
         request: as requests prepared it; its body, too, is taken from there anew for each attempt.
-        url: where it goes.
-        target: the request target when it is not that of `url`.
+        route: where it goes, and through whom.
+        target: the request target when it is not that of the URL.
         client: sends it.
         timeouts: of each attempt.
         retries: how often, and after what.
@@ -38,7 +39,7 @@ class Plan(NamedTuple):
     """
 
     request: PreparedRequest
-    url: str
+    route: Route
     target: str | None
     client: Client
     timeouts: Timeouts
@@ -57,12 +58,16 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     request, retries = plan.request, plan.retries
     body: Any = request.body
     method = request.method or ""
+    url, proxy = plan.route
     fields = fields_of(request)
+    if proxy is not None and any(name.lower() == "proxy-authorization" for name, _ in proxy.headers):
+        # The adapter's credentials win over those of the request, as in urllib3.
+        fields = [field for field in fields if field[0].lower() != "proxy-authorization"]
     position = None if body is None else set_file_position(body, None)
     while True:
         try:
             response = plan.client.exchange(
-                method, plan.url, fields, content_of(body), plan.timeouts, target=plan.target
+                method, url, fields, content_of(body), plan.timeouts, target=plan.target, proxy=proxy
             )
         except (EngineError, OSError) as error:
             retries = _after_failure(plan, retries, fields, error)
@@ -84,17 +89,17 @@ def _after_failure(plan: Plan, retries: Retry, fields: list[tuple[str, str]], er
         for _, value in fields:
             value.encode("latin-1")  # raises, as http.client does
     method, path = plan.request.method, plan.path()
-    mapped = as_urllib3_error(error, plan.url, path, plan.timeouts)
+    mapped = as_urllib3_error(error, plan.route, path, plan.timeouts)
     started = not isinstance(error, (ConnectError, ConnectTimeout, PoolTimeout))
     if isinstance(mapped, (ValueError, urllib3.exceptions.InvalidHeader)) or (
         started and is_one_shot(plan.request.body)
     ):
         # A retry would change nothing, or send something else.
+        if isinstance(mapped, NewConnectionError):
+            raise MaxRetryError(plan.route.pool(), path, mapped) from error
         raise mapped from error
     try:
-        left = retries.increment(
-            method, path, error=mapped, _pool=placeholder_pool(plan.url), _stacktrace=error.__traceback__
-        )
+        left = retries.increment(method, path, error=mapped, _pool=plan.route.pool(), _stacktrace=error.__traceback__)
     except Exception as final:
         if final is mapped and final.__cause__ is None:
             final.__cause__ = error
@@ -111,7 +116,7 @@ def _after_response(plan: Plan, retries: Retry, raw: RawResponse) -> Retry | Non
         return None
     path = plan.path()
     try:
-        left = retries.increment(method, path, response=raw, _pool=placeholder_pool(plan.url))
+        left = retries.increment(method, path, response=raw, _pool=plan.route.pool())
     except MaxRetryError:
         if retries.raise_on_status:
             raw.drain_conn()

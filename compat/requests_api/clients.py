@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from drivetrain.compat.requests_api.proxying import Hop
 from drivetrain.compat.requests_api.trust import TlsSettings, make_context
 from drivetrain.engine import Client, PoolLimits, Response
 
@@ -16,7 +17,8 @@ def limits_of(connections: int, maxsize: int, block: bool) -> PoolLimits:
     """The limits that an adapter's `pool_connections`, `pool_maxsize` and `pool_block` stand for.
 
     Without `block` any number of connections may be in use, and `maxsize` for each of `connections` hosts are kept
-    afterwards; with it, `maxsize` is a limit for each host. urllib3 takes 0 for no limit.
+    afterwards; with it, `maxsize` is a limit for each host. urllib3 takes 0 for no limit. A host that speaks HTTP/2 has one
+    connection for all requests, of which any number may be under way as far as `maxsize` is concerned.
     """
     return PoolLimits(
         max_connections=None,
@@ -37,7 +39,9 @@ class Clients:
 
     def __init__(self, options: dict[str, Any]) -> None:
         # A body that lasts until the connection ends is taken as it is over TLS too, as by Python's ssl.
-        self._options = {"accept_ragged_end": True, **options}
+        # Cookies, proxies and the environment are the session's affair.
+        own = {"cookies": False, "hsts": False, "proxies": False}
+        self._options = {"accept_ragged_end": True, "tolerate_weak_tls": True, **own, **options}
         self._context = self._options.pop("ssl_context", None)
         self._lock = threading.Lock()
         self._plain: Client | None = None
@@ -54,21 +58,35 @@ class Clients:
                     client = self._plain = Client(**self._options)
         return client
 
-    def secure(self, settings: TlsSettings) -> Client:
-        """The client for https with these settings; raises what `make_context` does."""
+    def secure(self, settings: TlsSettings, hop: Hop | None = None) -> Client:
+        """The client for https with these settings, and for https proxies; raises what `make_context` does.
+
+        Args:
+            hop: through what proxy. Only those that have TLS of their own, or contexts, need clients of their own.
+        """
         identity, stamp = settings.identity, settings.stamp
+        if hop is not None and (hop.proxy.scheme == "https" or hop.context is not None):
+            identity = (*identity, hop.proxy.scheme == "https", hop.context, hop.proxy_context)
         found = self._secure.get(identity)
         if found is not None and found[0] == stamp:
             return found[1]
         with self._lock:
             found = self._secure.get(identity)
             if found is None or found[0] != stamp:
-                context = make_context(settings, self._context)
+                made = self._make(settings, hop)
                 if found is not None:
                     found[1].close()
-                found = (stamp, Client(ssl_context=context, **self._options))
-                self._secure[identity] = found
+                found = self._secure[identity] = (stamp, made)
         return found[1]
+
+    def _make(self, settings: TlsSettings, hop: Hop | None) -> Client:
+        if hop is None:
+            return Client(ssl_context=make_context(settings, self._context), **self._options)
+        options = dict(self._options)
+        if hop.proxy.scheme == "https":
+            given = hop.proxy_context or options.get("proxy_ssl_context")
+            options["proxy_ssl_context"] = given or make_context(settings.for_proxy(), None)
+        return Client(ssl_context=make_context(settings, hop.context or self._context), **options)
 
     def sweep(self) -> None:
         """Close what was dropped unread."""

@@ -64,5 +64,5 @@ class ConnectionView:
         return False
 
     def close(self) -> None:
-        """Give the response up, and the connection with it unless the response is complete."""
+        """Give the response up, and the connection with it unless the response is complete or others use it (HTTP/2)."""
         self._response.close()

@@ -2,19 +2,29 @@
 
 urllib3's come first because much code looks inside what it catches: `error.args[0].reason` is a `NewConnectionError`, its
 text names the pool. Pools and connections made here are only for that: they connect nowhere.
+
+What only HTTP/2 has comes as what is nearest to it, so that programs treat it as they always did:
+
+- a stream reset before the response, or a connection ended by the peer (GOAWAY), is a connection that was closed:
+  `ConnectionError`, retried as a read error;
+- a request that the server says it did not look at is a connection that was not made: `ConnectionError`, and the retries
+  that are left are used whatever its method, for nothing happened;
+- a body that was reset or cut short is broken as a chunked one can be: `ChunkedEncodingError`;
+- TLS that is too weak for HTTP/2 is an `SSLError`.
+
+Through an HTTP proxy, what goes wrong before there is a connection to the origin is a `ProxyError` around what would be the
+error without one, as urllib3 has it; SOCKS proxies have no errors of their own there, and so have none here.
 """
 
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
-from urllib.parse import urlsplit
 
 import requests
 from requests import PreparedRequest
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
 from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
@@ -32,8 +42,10 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from drivetrain.engine import Timeouts
+from drivetrain.compat.requests_api.routes import Route
+from drivetrain.engine import H2Error, H2ErrorCode, Proxy, Timeouts, errors
 from drivetrain.engine.errors import (
+    CertificateError,
     ClosedError,
     ConnectError,
     ConnectionClosed,
@@ -46,12 +58,36 @@ from drivetrain.engine.errors import (
     ReadTimeout,
     RemoteProtocolError,
     ResolveError,
+    SocksError,
+    StreamRefused,
     TLSError,
     UsageError,
     WriteTimeout,
 )
 
-__all__ = ["as_body_error", "as_requests_error", "as_urllib3_error", "placeholder_pool"]
+__all__ = ["as_body_error", "as_requests_error", "as_urllib3_error"]
+
+# What OpenSSL says of a peer that answers a TLS handshake in clear text.
+_NO_TLS = re.compile(r"wrong.version.number|unknown.protocol|record.layer.failure", re.IGNORECASE)
+_NO_TLS_HINT = (
+    ". Your proxy appears to only use HTTP and not HTTPS, try changing your proxy URL to be HTTP. See: "
+    "https://urllib3.readthedocs.io/en/latest/advanced-usage.html#https-proxy-error-http-proxy"
+)
+
+# What PySocks calls the replies of SOCKS proxies.
+_SOCKS_REPLIES = {
+    1: "General SOCKS server failure",
+    2: "Connection not allowed by ruleset",
+    3: "Network unreachable",
+    4: "Host unreachable",
+    5: "Connection refused",
+    6: "TTL expired",
+    7: "Command not supported, or protocol error",
+    8: "Address type not supported",
+    0x5B: "Request rejected or failed",
+    0x5C: "Request rejected because SOCKS server cannot connect to identd on the client",
+    0x5D: "Request rejected because the client program and identd report different user-ids",
+}
 
 
 class _HeadCutShort(ProtocolError):
@@ -62,62 +98,127 @@ class _TruncatedHead(requests.exceptions.ConnectionError, requests.exceptions.Ch
     """As requests' users may expect it: http.client takes such a head for complete, and the body fails then."""
 
 
-def placeholder_pool(url: str) -> HTTPConnectionPool:
-    """A pool of urllib3's for an error to name."""
-    return connection_from_url(url)
-
-
-def _placeholder_connection(url: str, timeouts: Timeouts) -> HTTPConnection:
-    parts = urlsplit(url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=timeouts.connect)
-
-
-def as_urllib3_error(error: Exception, url: str, path: str, timeouts: Timeouts) -> Exception:
+def as_urllib3_error(error: Exception, route: Route, path: str, timeouts: Timeouts) -> Exception:
     """What urllib3 raises where a request failed before its response was there.
 
     Errors about the request itself, which urllib3 leaves to requests or to http.client, come as those of requests.
 
     Args:
         error: the engine's, or an `OSError` of the caller's own body.
-        url, path: of the request; `path` is what urllib3's messages call the URL.
+        route: which way it was to go.
+        path: what urllib3's messages call the URL.
         timeouts: those of the request.
     """
+    if route.proxy is not None and isinstance(error, (ConnectError, ConnectTimeout)):
+        if route.proxy.is_socks:
+            return _socks_error(error, route, timeouts)
+        return _http_proxy_error(error, route, route.proxy, timeouts)
     if isinstance(error, ConnectError):
-        return _connect_error(error, url, timeouts)
+        return _connect_error(error, route, timeouts)
+    if isinstance(error, StreamRefused):
+        return NewConnectionError(route.connection(timeouts.connect), f"Failed to begin a request: {error}")
     if isinstance(error, (ConnectTimeout, PoolTimeout)):
-        connection = _placeholder_connection(url, timeouts)
-        message = f"Connection to {connection.host} timed out. (connect timeout={timeouts.connect})"
-        return ConnectTimeoutError(connection, message)
+        return _connect_timeout(route, timeouts)
     if isinstance(error, ReadTimeout):
-        return ReadTimeoutError(placeholder_pool(url), path, f"Read timed out. (read timeout={timeouts.read})")
+        return ReadTimeoutError(route.pool(), path, f"Read timed out. (read timeout={timeouts.read})")
     if isinstance(error, InvalidURL):
-        return LocationParseError(f"{url}, {error}")
+        return LocationParseError(f"{route.url}, {error}")
     if isinstance(error, ClosedError):
-        return ClosedPoolError(placeholder_pool(url), "Pool is closed.")
+        return ClosedPoolError(route.pool(), "Pool is closed.")
     if isinstance(error, (OSError, RemoteProtocolError)) or type(error) is UsageError:
-        return _aborted(error)
+        mapped = _aborted(error)
+        proxy = route.proxy
+        if proxy is not None and not proxy.is_socks and isinstance(mapped.args[-1], ConnectionError):
+            # Whether or not it was the proxy that closed: urllib3 looks at a connection that it has closed by then.
+            return _beside_proxy(mapped.args[-1], proxy)
+        return mapped
     return requests.exceptions.InvalidHeader(str(error))
 
 
-def _connect_error(error: ConnectError, url: str, timeouts: Timeouts) -> Exception:
+def _connect_timeout(route: Route, timeouts: Timeouts) -> ConnectTimeoutError:
+    connection = route.connection(timeouts.connect)
+    message = f"Connection to {connection.host} timed out. (connect timeout={timeouts.connect})"
+    return ConnectTimeoutError(connection, message)
+
+
+def _connect_error(error: ConnectError, route: Route, timeouts: Timeouts) -> Exception:
     cause = error.__cause__
     if isinstance(error, TLSError):
         if isinstance(cause, ssl.SSLError):
             return SSLError(cause)
         if isinstance(cause, OSError):
             return ProtocolError("Connection aborted.", _os_error(cause))
-        return SSLError(ssl.SSLCertVerificationError(str(error)))
-    connection = _placeholder_connection(url, timeouts)
+        kind = ssl.SSLCertVerificationError if isinstance(error, CertificateError) else ssl.SSLError
+        return SSLError(kind(str(error)))
+    connection = route.connection(timeouts.connect)
     if isinstance(error, ResolveError):
-        reason = cause if isinstance(cause, socket.gaierror) else socket.gaierror(socket.EAI_NONAME, str(error))
+        reason = _lookup_failure(error)
         named: NewConnectionError = NameResolutionError(connection.host, connection, reason)
         named.__cause__ = reason
         return named
-    failure = _os_error(error)
+    return _no_connection(route, timeouts, _os_error(error))
+
+
+def _lookup_failure(error: ResolveError) -> socket.gaierror:
+    cause = error.__cause__
+    return cause if isinstance(cause, socket.gaierror) else socket.gaierror(socket.EAI_NONAME, str(error))
+
+
+def _no_connection(route: Route, timeouts: Timeouts, failure: OSError) -> NewConnectionError:
+    connection = route.connection(timeouts.connect)
     refused = NewConnectionError(connection, f"Failed to establish a new connection: {failure}")
     refused.__cause__ = failure
     return refused
+
+
+def _http_proxy_error(
+    error: ConnectError | ConnectTimeout, route: Route, proxy: Proxy, timeouts: Timeouts
+) -> Exception:
+    """The way to an HTTP proxy, its answer to CONNECT, or the origin's TLS in the tunnel."""
+    if isinstance(error, ConnectTimeout):
+        if error.with_proxy:
+            return _beside_proxy(_connect_timeout(route, timeouts), proxy)
+        # For urllib3 a proxy, or an origin behind it, that does not answer in time is one that is read from.
+        return ReadTimeoutError(route.pool(), str(proxy), f"Read timed out. (read timeout={timeouts.connect})")
+    if isinstance(error, errors.ProxyError):
+        if error.status is not None:
+            return _beside_proxy(OSError(f"Tunnel connection failed: {error.status} {error.reason}"), proxy)
+        cause = error.__cause__
+        if isinstance(cause, ConnectError):
+            return _beside_proxy(_connect_error(cause, route, timeouts), proxy)
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return ProtocolError("Connection aborted.", _os_error(cause))
+        hung_up = http.client.RemoteDisconnected("Remote end closed connection without response")
+        return ProtocolError("Connection aborted.", hung_up)
+    mapped = _connect_error(error, route, timeouts)
+    if isinstance(error, TLSError) and error.with_proxy:
+        return _beside_proxy(mapped.args[1] if isinstance(mapped, ProtocolError) else mapped, proxy)
+    return mapped
+
+
+def _beside_proxy(error: Exception, proxy: Proxy) -> ProxyError:
+    """What urllib3 makes of an error while there is no connection through a proxy yet."""
+    hint = _NO_TLS_HINT if proxy.scheme == "https" and _NO_TLS.search(str(error)) else ""
+    wrapped = ProxyError(f"Unable to connect to proxy{hint}", error)
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _socks_error(error: ConnectError | ConnectTimeout, route: Route, timeouts: Timeouts) -> Exception:
+    """As `urllib3.contrib.socks` reports what PySocks does, reply codes first in the text."""
+    if isinstance(error, ConnectTimeout):
+        return _connect_timeout(route, timeouts)
+    if isinstance(error, SocksError):
+        text = error.strerror or str(error)
+        if error.code is not None:
+            text = f"{error.code:#04x}: {_SOCKS_REPLIES.get(error.code, text)}"
+        return _no_connection(route, timeouts, OSError(text))
+    cause = error.__cause__ if isinstance(error, errors.ProxyError) else error
+    if isinstance(cause, ResolveError):
+        return _no_connection(route, timeouts, _lookup_failure(cause))
+    if isinstance(error, errors.ProxyError):
+        return _no_connection(route, timeouts, _os_error(cause if isinstance(cause, OSError) else error))
+    return _connect_error(error, route, timeouts)
 
 
 def _os_error(error: OSError) -> OSError:
@@ -134,6 +235,10 @@ def _os_error(error: OSError) -> OSError:
 
 def _aborted(error: Exception) -> Exception:
     reason: Exception
+    if isinstance(error, H2Error):
+        if error.code == H2ErrorCode.INADEQUATE_SECURITY:
+            return SSLError(ssl.SSLError(str(error)))
+        return ProtocolError("Connection aborted.", http.client.RemoteDisconnected(str(error)))
     if isinstance(error, IncompleteMessage):
         return _HeadCutShort("Connection aborted.", http.client.HTTPException(str(error)))
     if isinstance(error, ConnectionClosed):
@@ -144,9 +249,9 @@ def _aborted(error: Exception) -> Exception:
         reason = _os_error(error)
     elif isinstance(error, LimitExceeded):
         reason = http.client.LineTooLong(str(error))
-    elif "Content-Length" in str(error):
+    elif isinstance(error, RemoteProtocolError) and error.part == "length":
         return InvalidHeader(f"{error} (Content-Length contained multiple unmatching values, or none that is a length)")
-    elif "status line" in str(error):
+    elif isinstance(error, RemoteProtocolError) and error.part == "status line":
         reason = http.client.BadStatusLine(str(error))
     else:
         reason = http.client.HTTPException(str(error))
@@ -157,13 +262,13 @@ def as_body_error(error: EngineError, url: str, received: int, expected: int | N
     """What urllib3 raises where reading a response's body failed.
 
     Args:
-        url: of the request.
+        url: of whom it was asked of, see `Route.asked`.
         received: bytes of the body that came.
         expected: bytes of the whole body, None where that was not said.
     """
     if isinstance(error, TimeoutError):
         # urllib3 does not know the URL here either.
-        return ReadTimeoutError(placeholder_pool(url), None, "Read timed out.")
+        return ReadTimeoutError(Route(url).pool(), None, "Read timed out.")
     reason: Exception = error
     if isinstance(error, IncompleteMessage):
         if expected is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http.client import HTTPMessage
 
+from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.engine import Response
 
 __all__ = ["OriginalResponse"]
@@ -16,7 +17,7 @@ class OriginalResponse:
     both looks when what it is to look into is false.
 
     Attributes:
-        status, reason, version: as in `http.client.HTTPResponse`.
+        status, reason, version: as in `http.client.HTTPResponse`; the version is 20 over HTTP/2.
     """
 
     def __init__(self, response: Response) -> None:
@@ -24,7 +25,7 @@ class OriginalResponse:
         self._message: HTTPMessage | None = None
         self.status = self.code = response.status
         self.reason = response.reason
-        self.version = 10 if response.http_version == "1.0" else 11
+        self.version = VERSION_NUMBERS[response.http_version]
 
     def __bool__(self) -> bool:
         return self._response.headers.has("set-cookie")

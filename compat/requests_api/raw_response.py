@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError, ResponseNotChunked
 from urllib3.response import HTTPResponse
 from urllib3.util.retry import Retry
 
+from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.compat.requests_api.body_file import BodyFile
 from drivetrain.compat.requests_api.connection_view import ConnectionView
 from drivetrain.compat.requests_api.errors import as_body_error
@@ -44,6 +45,7 @@ class RawResponse(HTTPResponse):
         retries: those that were left when it came.
         whole: the body will be read in one go, so that it does not matter into which pieces `stream` cuts it.
         dropped: where the engine's response is put when this object goes away unread.
+        asked: the URL of whom it was asked of, where that is a proxy.
     """
 
     # What must be there before `_load`; urllib3 sets most of these itself.
@@ -54,11 +56,19 @@ class RawResponse(HTTPResponse):
     _ended = False
 
     def __init__(
-        self, response: Response, method: str, url: str, retries: Retry, whole: bool, dropped: deque[Response]
+        self,
+        response: Response,
+        method: str,
+        url: str,
+        retries: Retry,
+        whole: bool,
+        dropped: deque[Response],
+        asked: str | None = None,
     ) -> None:
         self._engine_response = response
         self._method = method
         self._origin_url = url
+        self._asked_url = asked or url
         self._left_retries = retries
         self._whole = whole
         self._dropped = dropped
@@ -84,7 +94,7 @@ class RawResponse(HTTPResponse):
             body=self._file(),  # type: ignore[arg-type]
             headers=HTTPHeaderDict(field for field in response.headers.raw_fields() if field[0][0] != ":"),
             status=response.status,
-            version=10 if response.http_version == "1.0" else 11,
+            version=VERSION_NUMBERS[response.http_version],
             reason=response.reason,
             preload_content=False,
             decode_content=False,
@@ -105,7 +115,7 @@ class RawResponse(HTTPResponse):
             length = self._engine_response.headers.get("content-length")
             known = length is not None and length.isdigit() and self._method != "HEAD"
             file = BodyFile(
-                self._engine_response, self._origin_url, int(length) if known and length else None, self._fp_bytes_read
+                self._engine_response, self._asked_url, int(length) if known and length else None, self._fp_bytes_read
             )
             self._body_file = file
             if self._ended:
@@ -132,7 +142,10 @@ class RawResponse(HTTPResponse):
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def stream(self, amt: int | None = 65536, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
-        """Iterate over the body: by pieces of `amt` bytes, or, when it is chunked, at most that and as they come."""
+        """Iterate over the body: by pieces of `amt` bytes, or, when it comes in chunks, at most that and as they come.
+
+        Over HTTP/2, which has no chunked coding, a body without Content-Length is one that would be chunked over HTTP/1.1.
+        """
         if decode_content is None:
             decode_content = self.decode_content
         if amt == 0:
@@ -147,7 +160,7 @@ class RawResponse(HTTPResponse):
         if type(file) is BodyFile:
             if whole:
                 return self._whole_decoded()
-            if self.chunked:
+            if self._comes_in_chunks:
                 return self._decoded_as_they_come(amt, decode_content)
         return super().stream(amt, decode_content)
 
@@ -166,12 +179,19 @@ class RawResponse(HTTPResponse):
             self.close()
             length = response.headers.get("content-length", "")
             expected = int(length) if length.isdigit() else None
-            raise as_body_error(error, self._origin_url, received, expected) from error
+            raise as_body_error(error, self._asked_url, received, expected) from error
         self._ended = True
+
+    @property
+    def _comes_in_chunks(self) -> bool:
+        """Whether the server may be making the body while it sends it, so that nobody may wait for more than has come."""
+        response = self._engine_response
+        headers = response.headers
+        return headers.has("transfer-encoding") or (response.http_version == "2" and not headers.has("content-length"))
 
     def _pieces(self, amt: int | None) -> Generator[bytes]:
         file = self._file()
-        read = file.read1 if self._engine_response.headers.has("transfer-encoding") else file.read
+        read = file.read1 if self._comes_in_chunks else file.read
         while not file.closed and (piece := read(amt)):
             self._fp_bytes_read += len(piece)
             yield piece
@@ -226,7 +246,7 @@ class RawResponse(HTTPResponse):
         """Nothing to do: the connection goes back when the body ends, or is closed with it."""
 
     def close(self) -> None:
-        """Give the rest of the body up; unless it was complete its connection is closed."""
+        """Give the rest of the body up; unless it was complete its connection is closed, over HTTP/2 its stream reset."""
         self._ended = True
         if self._loaded:
             super().close()

@@ -64,6 +64,12 @@ class TlsSettings:
         """What is equal for requests that may share connections."""
         return tuple(sorted((name, value) for name, value in vars(self).items() if value is not None))
 
+    def for_proxy(self) -> TlsSettings:
+        """How to verify an https proxy on the way: likewise, but by its own name and without showing a certificate."""
+        settings = TlsSettings(self.system)
+        settings.cert_reqs, settings.ca_certs, settings.ca_cert_dir = self.cert_reqs, self.ca_certs, self.ca_cert_dir
+        return settings
+
     @property
     def stamp(self) -> tuple[Any, ...]:
         """Changes when one of the files does. A directory is read by OpenSSL when it needs it, and has no stamp."""

@@ -38,7 +38,6 @@ from drivetrain.compat.urllib_api.originals import (
     OpenerDirector,
     ProxyBasicAuthHandler,
     ProxyDigestAuthHandler,
-    ProxyHandler,
     Request,
     UnknownHandler,
     URLError,
@@ -53,7 +52,9 @@ from drivetrain.compat.urllib_api.originals import (
     proxy_bypass,
     url2pathname,
 )
+from drivetrain.compat.urllib_api.proxying import ProxyHandler
 from drivetrain.compat.urllib_api.response import EngineResponse
+from drivetrain.compat.urllib_api.strict_transport import HstsProcessor
 
 __all__ = [
     "AbstractBasicAuthHandler",
@@ -79,6 +80,7 @@ __all__ = [
     "HTTPPasswordMgrWithPriorAuth",
     "HTTPRedirectHandler",
     "HTTPSHandler",
+    "HstsProcessor",
     "OpenerDirector",
     "ProxyBasicAuthHandler",
     "ProxyDigestAuthHandler",

@@ -8,7 +8,7 @@ Laws:
 - a context of the caller's has a client of its own; connections made under other verification settings of the same context
   are not used. The clients of the last few contexts are kept: a program that makes a context per call does not grow;
 - nothing waits for room in a pool: the original opens a connection whenever it is asked to, and so does this. Only the
-  number of idle connections is limited.
+  number of idle connections is limited. A server that speaks HTTP/2 gets one connection, and what it allows at once.
 """
 
 from __future__ import annotations
@@ -46,10 +46,16 @@ def _make_client(context: ssl.SSLContext | None) -> Client:
     max_fields = getattr(http.client, "_MAXHEADERS", 100)
     return Client(
         ssl_context=context,
+        proxy_ssl_context=context,
         timeout=None,
         follow_redirects=False,
         pool=PoolLimits(max_connections=None, max_per_origin=None, max_idle=_MAX_IDLE),
         limits=H1Limits(max_line=max_line, max_fields=max_fields, max_head=max(_MAX_HEAD, max_line)),
+        tolerate_weak_tls=True,
+        # These are the affair of urllib's handlers.
+        cookies=False,
+        hsts=False,
+        proxies=False,
         # As http.client: servers that end TLS without a goodbye are too many to refuse what they sent.
         accept_ragged_end=True,
     )

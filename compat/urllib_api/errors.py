@@ -2,14 +2,21 @@
 
 What `AbstractHTTPHandler.do_open` does is kept: an `OSError` while connecting or sending comes as the `reason` of a
 `URLError`; whatever happens while the answer is waited for or read comes bare. The engine's error is the `__cause__`.
+What only HTTP/2 has comes as what is nearest to it: a stream that is reset as a connection that is closed, and a request
+that the server did not look at as a connection that was refused.
 
 | engine                                   | while sending                       | while waiting or reading              |
 |------------------------------------------|-------------------------------------|---------------------------------------|
 | `ResolveError`                           | `URLError(socket.gaierror)`         |                                       |
 | `ConnectError` and other `NetworkError`s | `URLError(ConnectionRefusedError …)`| `ConnectionResetError` …              |
+| `ProxyError`, that refused          | `URLError(OSError("Tunnel connection failed: …"))` |                    |
+| `ProxyError`, out of reach          | as without a proxy                   |                                       |
 | `CertificateError`, `TLSError`           | `URLError(ssl.SSLError …)`          |                                       |
+| `H2Error` INADEQUATE_SECURITY            | `URLError(ssl.SSLError)`            |                                       |
 | `Timeout`                                | `URLError(TimeoutError)`            | `TimeoutError`                        |
 | `ConnectionClosed`                       |                                     | `http.client.RemoteDisconnected`      |
+| `StreamRefused`                          | `URLError(ConnectionRefusedError)`  | `ConnectionRefusedError`              |
+| `H2Error` in the head                    |                                     | `http.client.RemoteDisconnected`      |
 | `RemoteProtocolError` in the head        |                                     | `BadStatusLine`, `UnknownProtocol`, … |
 | `RemoteProtocolError` in the body        |                                     | `http.client.IncompleteRead`          |
 | `InvalidURL` (the host)                  | `URLError(socket.gaierror)`         |                                       |
@@ -18,11 +25,13 @@ What `AbstractHTTPHandler.do_open` does is kept: an `OSError` while connecting o
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import ssl
 from urllib.error import URLError
 
+from drivetrain.engine import H2Error, H2ErrorCode
 from drivetrain.engine.errors import (
     ConnectError,
     ConnectionClosed,
@@ -34,8 +43,11 @@ from drivetrain.engine.errors import (
     LocalProtocolError,
     NetworkError,
     PoolTimeout,
+    ProxyError,
+    ReadError,
     RemoteProtocolError,
     ResolveError,
+    StreamRefused,
     Timeout,
     TLSError,
     WriteError,
@@ -45,7 +57,7 @@ from drivetrain.engine.errors import (
 __all__ = ["lacks_only_trailers", "opening_error", "os_error", "reading_error"]
 
 # Raised before the request was sent whole: `HTTPConnection.request` is at work, whose errors `do_open` wraps.
-_WHILE_SENDING = (ConnectError, ConnectTimeout, PoolTimeout, WriteError, WriteTimeout)
+_WHILE_SENDING = (ConnectError, ConnectTimeout, PoolTimeout, StreamRefused, WriteError, WriteTimeout)
 
 
 def opening_error(error: EngineError) -> Exception:
@@ -54,6 +66,10 @@ def opening_error(error: EngineError) -> Exception:
         return URLError(os_error(error))
     if isinstance(error, (NetworkError, Timeout)):
         return os_error(error)
+    if isinstance(error, H2Error):
+        # That of a connection just made: TLS is not as HTTP/2 wants it.
+        weak = error.code == H2ErrorCode.INADEQUATE_SECURITY
+        return URLError(ssl.SSLError(str(error))) if weak else http.client.RemoteDisconnected(str(error))
     if isinstance(error, RemoteProtocolError):
         return _head_error(error)
     if isinstance(error, InvalidURL):
@@ -81,7 +97,7 @@ def reading_error(error: EngineError, partial: bytes, expected: int | None) -> E
 
 def lacks_only_trailers(error: EngineError) -> bool:
     """Whether a body was received to its last chunk, and only the end of the trailer section is missing."""
-    return isinstance(error, IncompleteMessage) and "trailer section" in str(error)
+    return isinstance(error, IncompleteMessage) and error.part == "trailers"
 
 
 def os_error(error: EngineError) -> OSError:
@@ -90,7 +106,16 @@ def os_error(error: EngineError) -> OSError:
         return TimeoutError("timed out")
     if isinstance(error, ConnectionClosed):
         return http.client.RemoteDisconnected("Remote end closed connection without response")
+    if isinstance(error, StreamRefused):
+        return ConnectionRefusedError(errno.ECONNREFUSED, str(error))
     cause = error.__cause__
+    if isinstance(error, ProxyError):
+        if error.status is not None:
+            return OSError(f"Tunnel connection failed: {error.status} {error.reason}")
+        if isinstance(cause, ReadError) and cause.errno is None:
+            return http.client.RemoteDisconnected("Remote end closed connection without response")
+        if isinstance(cause, NetworkError):
+            return os_error(cause)
     if (
         isinstance(cause, OSError)
         and not isinstance(cause, EngineError)
@@ -102,19 +127,24 @@ def os_error(error: EngineError) -> OSError:
         return socket.gaierror(code or socket.EAI_NONAME, getattr(error, "strerror", None) or str(error))
     if isinstance(error, TLSError):
         return ssl.SSLError(str(error))
+    if code is None:
+        return ConnectionError(str(error))
+    # The engine's text names every address that was tried; the system's is what people search for.
+    known = isinstance(cause, OSError) and cause.errno == code
+    text = cause.strerror if known else getattr(error, "strerror", None)  # type: ignore[union-attr]
     # With an errno, OSError makes the subclass that belongs to it.
-    return (
-        ConnectionError(str(error)) if code is None else OSError(code, getattr(error, "strerror", None) or str(error))
-    )
+    return OSError(code, text or str(error))
 
 
 def _head_error(error: RemoteProtocolError) -> http.client.HTTPException:
     text = str(error)
     if isinstance(error, LimitExceeded):
-        return http.client.HTTPException(text) if "field lines" in text else http.client.LineTooLong("header line")
+        return (
+            http.client.HTTPException(text) if error.part == "field count" else http.client.LineTooLong("header line")
+        )
     if error.status == 505:
         return http.client.UnknownProtocol(text)
-    if "status line" in text:
+    if error.part == "status line":
         return http.client.BadStatusLine(text)
     # http.client takes nearly anything for a head; what the engine refuses there has no class of its own.
     return http.client.HTTPException(text)

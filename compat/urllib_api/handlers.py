@@ -3,9 +3,8 @@
 Everything around the sending is the original's: `do_request_` completes the request, the processors and error handlers of
 the opener see request and response. What replaces `do_open` sends over connections that are kept and shared.
 
-These go through the original's own `do_open`, with `http.client`: requests through a proxy (`set_proxy`, `ProxyHandler`,
-the environment's proxies), a connection class other than http.client's own two or arguments for it other than `context`,
-and handlers with a debug level, whose output is http.client's.
+These go through the original's own `do_open`, with `http.client`: a connection class other than http.client's own two or
+arguments for it other than `context`, and handlers with a debug level, whose output is http.client's.
 
 One thing is new to programs: a kept connection may be closed by the server at the moment it is used. A request that does no
 more when it is sent twice is then sent again; for others (POST) that is an error. To rule it out at the old price, give the
@@ -23,6 +22,7 @@ from urllib.request import AbstractHTTPHandler, Request
 
 from drivetrain.compat.urllib_api.clients import make_default_context, shared_clients
 from drivetrain.compat.urllib_api.errors import opening_error
+from drivetrain.compat.urllib_api.proxying import Way, way_through
 from drivetrain.compat.urllib_api.response import EngineResponse
 from drivetrain.compat.urllib_api.sending import body_of, fields_of, origin_of, target_of, timeouts_of
 from drivetrain.engine import Client
@@ -63,7 +63,7 @@ class _EngineDoor(_Base):
         if http_conn_args and direct:
             context = http_conn_args.get("context")
             direct = all(value is None or name == "context" for name, value in http_conn_args.items())
-        if not direct or self._debuglevel or req._tunnel_host or req.has_proxy():  # type: ignore[attr-defined]
+        if not direct or self._debuglevel:  # type: ignore[attr-defined]
             return super().do_open(http_class, req, **http_conn_args)
         if not req.host:
             raise URLError("no host given")
@@ -71,16 +71,22 @@ class _EngineDoor(_Base):
 
     def _exchange(self, request: Request, secure: bool, context: ssl.SSLContext | None) -> EngineResponse:
         method = request.get_method()
-        origin = origin_of("https" if secure else "http", request.host)
         fields = fields_of(request, method)
-        target = target_of(request)
+        if request._tunnel_host or request.has_proxy():  # type: ignore[attr-defined]
+            try:
+                way = way_through(request, secure, fields)
+            except EngineError as error:
+                raise opening_error(error) from error
+            secure = secure or way.url[:6] == "https:"
+        else:
+            way = Way(origin_of("https" if secure else "http", request.host), target_of(request), None, fields)
         body = body_of(request.data)
         timeouts = timeouts_of(request.timeout)
         while True:
             own = self._client
             client = own or (shared_clients.secure(context) if secure else shared_clients.plain())
             try:
-                response = client.exchange(method, origin, fields, body, timeouts, target)
+                response = client.exchange(method, way.url, way.fields, body, timeouts, way.target, way.proxy)
             except ClosedError:
                 # Another thread may have closed the shared connections since we found their client.
                 if own is not None:

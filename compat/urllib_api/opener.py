@@ -13,12 +13,13 @@ from urllib.request import BaseHandler, OpenerDirector, Request
 
 from drivetrain.compat.urllib_api.clients import shared_clients
 from drivetrain.compat.urllib_api.handlers import HTTPHandler, HTTPSHandler
+from drivetrain.compat.urllib_api.proxying import ProxyHandler
 
 __all__ = ["build_opener", "close_connections", "install_opener", "urlopen"]
 
 # Pairs of what the original looks for among the caller's handlers and what stands here when it is not there.
 _DEFAULTS: tuple[tuple[type[BaseHandler], type[BaseHandler]], ...] = (
-    (urllib.request.ProxyHandler, urllib.request.ProxyHandler),
+    (urllib.request.ProxyHandler, ProxyHandler),
     (urllib.request.UnknownHandler, urllib.request.UnknownHandler),
     (urllib.request.HTTPHandler, HTTPHandler),
     (urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPDefaultErrorHandler),

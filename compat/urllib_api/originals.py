@@ -29,7 +29,6 @@ __all__ = [
     "OpenerDirector",
     "ProxyBasicAuthHandler",
     "ProxyDigestAuthHandler",
-    "ProxyHandler",
     "Request",
     "URLError",
     "UnknownHandler",
@@ -69,7 +68,6 @@ HTTPRedirectHandler = urllib.request.HTTPRedirectHandler
 OpenerDirector = urllib.request.OpenerDirector
 ProxyBasicAuthHandler = urllib.request.ProxyBasicAuthHandler
 ProxyDigestAuthHandler = urllib.request.ProxyDigestAuthHandler
-ProxyHandler = urllib.request.ProxyHandler
 Request = urllib.request.Request
 UnknownHandler = urllib.request.UnknownHandler
 getproxies = urllib.request.getproxies

@@ -9,6 +9,8 @@ Laws:
 - a body cut short raises `IncompleteRead` from `read()` and from every read of a chunked body. Reading a body with
   Content-Length by size, or by lines, returns what there is and then b"", as in `http.client`: `urlretrieve` and others
   compare the length themselves. Nor is a chunked body refused that lacks no more than the empty line after its last chunk;
+- over HTTP/2 every body says where it ends: one that is reset, or without Content-Length and cut short, raises
+  `IncompleteRead` from every read. Closing, or dropping, the response resets its stream and nothing else;
 - a timeout loses nothing: what came before it is returned by the next call.
 
 Used by one thread at a time.
@@ -17,17 +19,17 @@ Used by one thread at a time.
 from __future__ import annotations
 
 import io
+import ssl
 from collections.abc import Callable
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any
 
+from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.compat.urllib_api.errors import lacks_only_trailers, reading_error
 from drivetrain.engine import Response
 from drivetrain.engine.errors import EngineError, IncompleteMessage
 
 __all__ = ["EngineResponse", "LazyMessage"]
-
-_VERSIONS = {"1.1": 11, "1.0": 10}
 
 
 class LazyMessage(HTTPMessage):
@@ -93,6 +95,11 @@ class EngineResponse(HTTPResponse):
     # -- facts ---------------------------------------------------------------------------------------------------------
 
     @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The TLS session while the body is unread, None in clear."""
+        return None if self._response is None else self._response.connection.ssl_object
+
+    @property
     def headers(self) -> HTTPMessage:
         """The header section."""
         return self._headers
@@ -103,8 +110,8 @@ class EngineResponse(HTTPResponse):
 
     @property
     def version(self) -> int:  # type: ignore[override]
-        """10 for HTTP/1.0, 11 for HTTP/1.1."""
-        return _VERSIONS[self._version]
+        """10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2."""
+        return VERSION_NUMBERS[self._version]
 
     @property
     def length(self) -> int | None:  # type: ignore[override]
@@ -124,6 +131,8 @@ class EngineResponse(HTTPResponse):
     @property
     def will_close(self) -> bool:  # type: ignore[override]
         """Whether the server said, or the framing means, that the connection ends with this response."""
+        if self._version == "2":
+            return False
         options = ",".join(self._headers.get_all("connection", [])).lower()
         if self._version == "1.1":
             closing = "close" in options
@@ -149,8 +158,10 @@ class EngineResponse(HTTPResponse):
         """The descriptor of the connection, for waiting; what was received already is not in it.
 
         Raises:
-            io.UnsupportedOperation: the response has no connection any more.
+            io.UnsupportedOperation: the response has no connection any more, or shares it with others (HTTP/2).
         """
+        if self._version == "2":
+            raise io.UnsupportedOperation("the connection is not this response's alone")
         number = -1 if self._response is None else self._response.fileno()
         if number < 0:
             raise io.UnsupportedOperation("the connection is not this response's any more")
@@ -233,13 +244,18 @@ class EngineResponse(HTTPResponse):
             if self._left is not None:
                 self._left += len(data)
 
+    @property
+    def _is_delimited(self) -> bool:
+        """Whether the body itself says where it ends, rather than Content-Length or the connection."""
+        return self._chunked or (self._version == "2" and self._left is None)
+
     def _failed(self, error: EngineError, pieces: list[bytes], forgiving: bool) -> None:
         """Raise what the original would have raised, or return where it would have returned what there is."""
         if isinstance(error, TimeoutError):
             self._put_back(pieces)
             raise reading_error(error, b"", None) from error
         self._end()
-        if forgiving and not self._chunked and isinstance(error, IncompleteMessage):
+        if forgiving and not self._is_delimited and isinstance(error, IncompleteMessage):
             return
         if lacks_only_trailers(error):
             return

@@ -67,14 +67,14 @@ def origin_of(scheme: str, host: str) -> str:
     return f"{scheme}://{name}:{port}/"
 
 
-def target_of(request: Request) -> str:
-    """The request target, exactly as the request has it.
+def target_of(request: Request, selector: str | None = None) -> str:
+    """The request target, exactly as the request has it, or as `selector` says.
 
     Raises:
         http.client.InvalidURL: it holds blanks or control characters.
         UnicodeEncodeError: it holds characters that are not ASCII.
     """
-    target = request.selector or "/"
+    target = (request.selector if selector is None else selector) or "/"
     if not (target.isascii() and target.isprintable()) or " " in target:
         found = _find_disallowed(target)
         if found:

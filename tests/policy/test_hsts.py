@@ -224,3 +224,14 @@ def test_it_is_copied_and_pickled() -> None:
         copied.store_header("example.com", "max-age=0")
         assert not copied.check("example.com")
     assert store.check("example.com")
+
+
+@pytest.mark.filterwarnings("ignore:open_binary is deprecated")  # the package's own affair
+def test_the_list_that_browsers_ship(store: HstsStore) -> None:
+    preloaded = HstsStore(preload=True)
+    assert preloaded.check("github.com")
+    assert preloaded.check("gist.github.com")
+    assert preloaded.clone().check("github.com")
+    assert not preloaded.check("example.test")
+    assert not preloaded.check("127.0.0.1")
+    assert not store.check("github.com")

@@ -176,13 +176,6 @@ def test_a_replacement_of_requests_send_is_used(
     assert engine_session.get("http://nowhere.invalid/").status_code == 299
 
 
-def test_a_proxy_is_left_to_urllib3(session: requests.Session) -> None:
-    recorder = Recorder(OK)
-    with RawServer(recorder) as proxy:
-        assert session.get("http://origin.test/path", proxies={"http": proxy.url}).text == "ok"
-    assert recorder.lines[0] == "GET http://origin.test/path HTTP/1.1"
-
-
 def test_it_is_an_adapter_of_requests() -> None:
     adapter = EngineAdapter()
     assert isinstance(adapter, HTTPAdapter)

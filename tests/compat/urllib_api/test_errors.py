@@ -406,6 +406,7 @@ def test_the_cause_is_kept(ours: Library) -> None:
 def test_what_counts_as_a_missing_trailer_section() -> None:
     assert not lacks_only_trailers(errors.IncompleteMessage("the connection ended inside a chunk"))
     assert not lacks_only_trailers(errors.ReadError("trailer section"))
+    assert lacks_only_trailers(errors.IncompleteMessage("the connection ended inside them", part="trailers"))
 
 
 def test_a_response_kept_by_an_error_is_a_file(library: Library) -> None:

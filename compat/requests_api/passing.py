@@ -1,0 +1,71 @@
+"""The way back to the engine from those who take the place of requests' `HTTPAdapter.send`.
+
+Test libraries replace that function, are asked first therefore, and call the one they found there for the requests that
+they let pass. That may be requests' own, which asks the adapter for one of urllib3's pools: it gets a `PoolDoor`, and so does
+a subclass with a copy of that function. Or it may be the engine's, which must not ask them again: `Asked` knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["Asked", "PoolDoor"]
+
+_AS_REQUESTS_CALLS = {"redirect": False, "preload_content": False, "decode_content": False}
+
+
+class PoolDoor:
+    """One of urllib3's pools, whose `urlopen` sends one prepared request through the engine.
+
+    Args:
+        pool: urllib3's; has every other attribute, and every call that is not as requests makes it.
+        request: the prepared request it was asked for.
+        exchange: sends that with the timeout it is given, and returns the raw response.
+    """
+
+    def __init__(self, pool: Any, request: Any, exchange: Callable[[Any], Any]) -> None:
+        self._pool = pool
+        self._request = request
+        self._exchange = exchange
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self._pool)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> Any:
+        """See `urllib3.HTTPConnectionPool.urlopen`."""
+        request = self._request
+        if (
+            method == request.method
+            and body is request.body
+            and headers is request.headers
+            and all(options.get(name, True) == value for name, value in _AS_REQUESTS_CALLS.items())
+        ):
+            return self._exchange(options.get("timeout"))
+        return self._pool.urlopen(method, url, body=body, headers=headers, **options)
+
+
+class Asked:
+    """The requests that somebody else has been asked about and has not answered yet. Any number of threads may use one."""
+
+    def __init__(self) -> None:
+        self._under_way: set[tuple[int, int]] = set()
+
+    def __contains__(self, request: object) -> bool:
+        return bool(self._under_way) and (threading.get_ident(), id(request)) in self._under_way
+
+    @contextlib.contextmanager
+    def asking(self, request: object) -> Iterator[None]:
+        """For the time of the question."""
+        key = (threading.get_ident(), id(request))
+        self._under_way.add(key)
+        try:
+            yield
+        finally:
+            self._under_way.discard(key)

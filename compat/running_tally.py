@@ -1,0 +1,73 @@
+"""What a whole program did through the engine, counted where all faces send: `Client.exchange`."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import Counter
+from typing import Any
+
+from drivetrain.compat.installing import Report
+from drivetrain.engine import Client, Response
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Counts every exchange of the process from `begin` on; as text, the report of `drivetrain run --report`.
+
+    Attributes:
+        requests: answered ones, each hop of a redirect for itself.
+        failures: those that ended without an answer.
+        opened: connections that were opened for them.
+        versions: how many were answered in which version of HTTP.
+    """
+
+    def __init__(self) -> None:
+        self.requests = self.failures = self.opened = 0
+        self.versions: Counter[str] = Counter()
+        self._opening = 0.0  # seconds spent on connections
+        self._report: Report | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, report: Report) -> None:
+        """Begin to count, with what was installed."""
+        self._report = report
+        original: Any = Client.exchange
+
+        @functools.wraps(original)
+        def exchange(client: Client, *args: Any, **options: Any) -> Response:
+            try:
+                response: Response = original(client, *args, **options)
+            except BaseException:
+                with self._lock:
+                    self.failures += 1
+                raise
+            self._count(response)
+            return response
+
+        setattr(Client, "exchange", exchange)  # noqa: B010  # a method, which assignment may not change
+
+    def _count(self, response: Response) -> None:
+        timings = response.timings
+        reused = response.connection.reused
+        with self._lock:
+            self.requests += 1
+            self.versions[response.http_version] += 1
+            if not reused:
+                self.opened += 1
+                if timings.connected is not None:
+                    self._opening += timings.connected - timings.started
+
+    def __str__(self) -> str:
+        lines = [f"drivetrain: {line}" for line in str(self._report or "nothing was run").splitlines()]
+        reused = self.requests - self.opened
+        lines.append(f"drivetrain: {self.requests} answers, {self.failures} requests without one")
+        lines.append(f"drivetrain: {self.opened} connections opened, {reused} requests on one that was there")
+        if self.versions:
+            versions = ", ".join(f"HTTP/{version}: {count}" for version, count in sorted(self.versions.items()))
+            lines.append(f"drivetrain: {versions}")
+        if reused and self.opened:
+            saved = reused * self._opening / self.opened
+            lines.append(f"drivetrain: about {saved:.3f} s saved that opening a connection for each would have taken")
+        return "\n".join(lines)
