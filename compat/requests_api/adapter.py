@@ -20,12 +20,12 @@ from drivetrain.compat.requests_api.clients import Clients, limits_of
 from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.limits import TimeoutTable
 from drivetrain.compat.requests_api.passing import Asked, PoolDoor
-from drivetrain.compat.requests_api.proxying import Hop, ProxyTable
+from drivetrain.compat.requests_api.proxying import Hop, ProxyTable, is_exempt
 from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.compat.requests_api.routes import Route
 from drivetrain.compat.requests_api.strict_transport import learn, upgraded
 from drivetrain.compat.requests_api.trust import TlsSettings
-from drivetrain.engine import Client, HstsStore, Response
+from drivetrain.engine import Client, HstsStore, NoProxy, Response
 
 __all__ = ["EngineAdapter"]
 
@@ -79,11 +79,14 @@ class EngineAdapter(HTTPAdapter):
         upgrade_h2c, resolver, bind, unix_socket, sendname, head_start, limits, h2_limits: see `drivetrain.engine.Client`.
         ssl_context: used for every TLS connection to an origin, with `verify` and `cert` applied to it as urllib3 does.
         proxy_ssl_context: used as it is for TLS to https proxies, instead of what `verify` says.
+        no_proxy: hosts to reach directly whatever proxies a request is given, see `drivetrain.engine.NoProxy`; requests
+            itself looks at the environment's list only where the environment names the proxy.
         hsts: a `drivetrain.engine.HstsStore`, or True for one of the adapter's own: http URLs of hosts that have asked for
             it over verified TLS are sent as https, and nothing in clear. By default off, for requests knows no such thing.
 
     Attributes:
         hsts: that store, or None.
+        no_proxy: that list.
     """
 
     # The types of requests' stubs leave these out.
@@ -92,7 +95,7 @@ class EngineAdapter(HTTPAdapter):
     _pool_block: bool
     _end: weakref.finalize[..., EngineAdapter] | None = None
 
-    __attrs__ = [*HTTPAdapter.__attrs__, "_engine_options", "_total_timeout", "hsts"]  # noqa: RUF012  # as in the base class
+    __attrs__ = [*HTTPAdapter.__attrs__, "_engine_options", "_total_timeout", "hsts", "no_proxy"]  # noqa: RUF012  # as in the base class
 
     def __init__(
         self,
@@ -104,10 +107,12 @@ class EngineAdapter(HTTPAdapter):
         total_timeout: float | None = None,
         ssl_context: ssl.SSLContext | None = None,
         hsts: HstsStore | bool = False,
+        no_proxy: str = "",
         **options: Any,
     ) -> None:
         self._total_timeout = total_timeout
         self.hsts = HstsStore() if hsts is True else None if hsts is False else hsts
+        self.no_proxy = NoProxy(no_proxy)
         self._engine_options = {"ssl_context": ssl_context, **options} if ssl_context is not None else options
         unknown = options.keys() - _ENGINE_OPTIONS
         if unknown:
@@ -167,6 +172,8 @@ class EngineAdapter(HTTPAdapter):
             request = upgraded(request, self.hsts)
         hop: Hop | None = None
         left_to_urllib3 = self._left_to_urllib3 or (HTTPAdapter.send is not _SEND and request not in self._asked)
+        if proxies and self.no_proxy and is_exempt(request.url or "", self.no_proxy):
+            proxies = None
         if proxies and not left_to_urllib3 and self._proxies is not None:
             chosen = select_proxy(request.url or "", proxies)
             if chosen:
@@ -244,6 +251,8 @@ class EngineAdapter(HTTPAdapter):
         self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
         """What requests' own `send` sends with: urllib3's pool, whose `urlopen` leads to the engine. See `PoolDoor`."""
+        if proxies and self.no_proxy and is_exempt(request.url or "", self.no_proxy):
+            proxies = None
         pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         chosen = select_proxy(request.url or "", proxies) if proxies and self._proxies is not None else None
         hop = self._proxies.find(self, chosen) if chosen and self._proxies is not None else None

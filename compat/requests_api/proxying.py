@@ -21,10 +21,10 @@ from urllib3.exceptions import ProxySchemeUnknown
 from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util import Url, parse_url
 
-from drivetrain.engine import Proxy
+from drivetrain.engine import NoProxy, Proxy
 from drivetrain.engine.errors import UsageError
 
-__all__ = ["Hop", "ProxyTable"]
+__all__ = ["Hop", "ProxyTable", "is_exempt"]
 
 _PROXY_MANAGER_FOR = HTTPAdapter.proxy_manager_for
 _with_scheme: Callable[[str, str], str] = requests.utils.prepend_scheme_if_needed
@@ -100,6 +100,13 @@ class ProxyTable:
         if config.use_forwarding_for_https or config.assert_hostname is not None or config.assert_fingerprint:
             return None
         return Hop(_make_proxy(url, parts, manager.proxy_headers), context, config.ssl_context)
+
+
+def is_exempt(url: str, no_proxy: NoProxy) -> bool:
+    """Whether `no_proxy` names the host of a URL."""
+    parts = parse_url(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return bool(parts.host) and no_proxy.matches(parts.host or "", port)
 
 
 def _is_socks(parts: Url) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,6 +112,17 @@ def test_one_connection_to_a_proxy_serves_all_origins(engine_session: requests.S
         for host in ("a.test", "b.test", "a.test"):
             assert engine_session.get(f"http://{host}/", proxies={"http": proxy.url}).text == "ok"
         assert proxy.connections == 1
+
+
+@pytest.mark.usefixtures("only_engine")
+def test_hosts_that_need_none_whatever_a_request_is_given() -> None:
+    with RawServer(Recorder(OK)) as proxy, RawServer(Recorder(OK)) as direct, requests.Session() as session:
+        session.mount("http://", EngineAdapter(no_proxy="127.0.0.0/8, .inside.test"))
+        for url in (direct.url, "http://outside.test/"):
+            assert session.get(url, proxies={"http": proxy.url}).text == "ok"
+        assert (direct.connections, proxy.connections) == (1, 1)
+        copy = pickle.loads(pickle.dumps(session.adapters["http://"]))
+        assert copy.no_proxy.matches("www.inside.test", 80)
 
 
 def test_a_tunnel(trusting: requests.Session, secure: RawServer, origin: Recorder) -> None:
