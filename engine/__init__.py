@@ -6,7 +6,8 @@ One line::
     print(engine.get("https://example.com/").text)
 
 With a pool of your own, `Client` and `AsyncClient`; piece by piece, their `stream`; as objects to edit and send again,
-`Request`; the server's side, `Server` and `AsyncServer`; down to streams, connections and single lines, `Stream`,
+`Request`; the server's side, `Server` and `AsyncServer`; what makes a client a user agent, `CookieStore`, `HstsStore`, `Proxies`,
+`Auth`, `Retries`; down to streams, connections and single lines, `Stream`,
 `H1Stream`, `Connection` and `H1Connection`. Every error is an `EngineError` (see `errors`).
 """
 
@@ -28,6 +29,7 @@ from .faces.api import delete, get, head, options, patch, post, put, request, st
 from .faces.async_client import AsyncClient
 from .faces.async_response import AsyncResponse
 from .faces.async_server import AsyncServer
+from .faces.async_websocket import AsyncWebSocket, connect_async_websocket
 from .faces.client import Client
 from .faces.raw_body import RawBody
 from .faces.request import Request
@@ -45,16 +47,26 @@ from .faces.stream import (
     make_connection_face,
     make_stream_face,
 )
-from .policy.auth import Auth, BasicAuth, BearerAuth, DigestAuth, NetrcAuth
+from .faces.websocket import WebSocket, connect_websocket
+from .policy.auth import AnswerHead, Auth, AuthFlow, BasicAuth, BearerAuth, DigestAuth, NetrcAuth
+from .policy.cookie_rules import Cookie
 from .policy.cookie_store import CookieStore
-from .policy.hsts import HstsStore
+from .policy.hsts import HstsStore, parse_sts
+from .policy.no_proxy import NoProxy
+from .policy.outgoing import Outgoing
 from .policy.proxies import Proxies
 from .policy.redirects import RedirectPolicy
 from .policy.retries import Retries
 from .policy.timeouts import Timeouts
 from .protocol.h1_limits import H1Limits
 from .protocol.h2_limits import H2Limits
-from .wire.decoders import DecodingLimits
+from .protocol.websocket_deflate import DeflateOptions
+from .protocol.websocket_events import Close as WebSocketClose
+from .protocol.websocket_events import Frame as WebSocketFrame
+from .protocol.websocket_limits import WebSocketLimits
+from .wire.codings import Deflater, Inflater, deflate, inflate
+from .wire.cookies import SetCookie, bake, parse_cookie, parse_cookies, parse_setcookie
+from .wire.decoders import ContentDecoder, DecodingLimits
 from .wire.h2_errors import H2_ERRORS, H2Error, H2ErrorCode
 from .wire.headers import Headers
 from .wire.hpack_context import HpackContext
@@ -65,12 +77,15 @@ __all__ = [
     "H2_ERRORS",
     "REASON_PHRASES",
     "Address",
+    "AnswerHead",
     "AsyncClient",
     "AsyncResponse",
     "AsyncServer",
     "AsyncSocks",
+    "AsyncWebSocket",
     "AsyncioBackend",
     "Auth",
+    "AuthFlow",
     "Backend",
     "BasicAuth",
     "BearerAuth",
@@ -79,8 +94,12 @@ __all__ = [
     "Client",
     "Connection",
     "ConnectionInfo",
+    "ContentDecoder",
+    "Cookie",
     "CookieStore",
     "DecodingLimits",
+    "DeflateOptions",
+    "Deflater",
     "DigestAuth",
     "EngineError",
     "H1Connection",
@@ -98,7 +117,10 @@ __all__ = [
     "Headers",
     "HpackContext",
     "HstsStore",
+    "Inflater",
     "NetrcAuth",
+    "NoProxy",
+    "Outgoing",
     "PoolLimits",
     "PoolStatistics",
     "Proxies",
@@ -109,17 +131,31 @@ __all__ = [
     "Response",
     "Retries",
     "Server",
+    "SetCookie",
     "Socks",
     "Stream",
     "Timeouts",
     "Uri",
+    "WebSocket",
+    "WebSocketClose",
+    "WebSocketFrame",
+    "WebSocketLimits",
+    "bake",
+    "connect_async_websocket",
+    "connect_websocket",
+    "deflate",
     "delete",
     "errors",
     "get",
     "head",
+    "inflate",
     "make_connection_face",
     "make_stream_face",
     "options",
+    "parse_cookie",
+    "parse_cookies",
+    "parse_setcookie",
+    "parse_sts",
     "parse_uri",
     "patch",
     "post",

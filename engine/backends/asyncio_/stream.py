@@ -1,7 +1,9 @@
 """A connected transport as an asyncio `ByteStream`.
 
-One `asyncio.BufferedProtocol` with its own receive buffer. `BufferedProtocol`, because with a plain `Protocol` the selector
-loop asks the system for 256 KiB on every read, and allocating that costs more than the whole of the rest (15 µs).
+One `asyncio.BufferedProtocol`, because with a plain `Protocol` the selector loop asks the system for 256 KiB on every read,
+and allocating that costs more than the whole of the rest (15 µs). All streams of a loop receive into one buffer, out of which
+what came is copied at once: idle connections, of which there may be thousands, have none. Only where the system fills buffers
+while nobody looks, as on Windows, has each stream its own.
 
 Waiting for input creates one future. The timer for read deadlines is armed when there is none or the new deadline is
 earlier, and is otherwise left alone: when it fires early it is set again. So a keep-alive connection with a timeout on
@@ -21,6 +23,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from ...errors import ReadError, ReadTimeout, WriteError, WriteTimeout
 from ..base import FOREVER, Address, Interrupted
@@ -29,11 +32,23 @@ from .timing import LONGEST, Signal
 
 __all__ = ["AsyncioStream"]
 
-_SMALL, _BIG = 16 * 1024, 256 * 1024  # what one read may bring; a full small buffer makes it big
+_SMALL, _BIG = 16 * 1024, 256 * 1024  # what one read may bring; a stream's own buffer is small until it was full
 _HIGH_WATER = 256 * 1024  # bytes waiting to be received from which on reading pauses, until less than half are left
 _LARGEST_SEND = 256 * 1024  # bytes the transport may have to keep for one call
 _LINGER = 10.0  # seconds for sending, after `close`, what was reported as sent but the system did not take yet
+_PROACTOR = getattr(asyncio, "ProactorEventLoop", ())
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 _TICK = 0.001  # a loop may count in milliseconds: a timer that fires this early is on time
+
+
+def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """What a new stream receives into."""
+    if isinstance(loop, _PROACTOR):
+        return memoryview(bytearray(_SMALL))
+    view = _buffers.get(loop)
+    if view is None:
+        view = _buffers[loop] = memoryview(bytearray(_BIG))
+    return view
 
 
 class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
@@ -75,7 +90,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, peer: Address | None = None) -> None:
         self._loop = loop
-        self._view = memoryview(bytearray(_SMALL))
+        self._view = _buffer_of(loop)
         self._chunks: deque[bytes] = deque()
         self._offset = 0  # bytes of _chunks[0] that are taken already
         self._held = 0  # bytes in _chunks that are not
@@ -108,11 +123,8 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         view = self._view
         self._chunks.append(bytes(view[:nbytes]))
         self._held += nbytes
-        if nbytes == len(view):
-            if nbytes < _BIG:
-                self._view = memoryview(bytearray(_BIG))
-        elif nbytes < _SMALL < len(view):
-            self._view = memoryview(bytearray(_SMALL))
+        if nbytes == len(view) < _BIG:
+            self._view = memoryview(bytearray(_BIG))
         if self._held >= _HIGH_WATER and not self._paused:
             self._paused = True
             self._transport.pause_reading()

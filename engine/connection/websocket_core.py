@@ -1,0 +1,375 @@
+"""One WebSocket shared by threads or tasks: who reads, who waits, what goes on by itself. No helper thread, no helper task.
+
+Laws:
+
+- reading is a *role*: whoever waits for something and finds nobody reading reads for everybody; a lone user never makes a
+  waiter;
+- what is read for others waits in a queue; when that is full nothing is read, so the peer has to wait. Nothing is parsed
+  before somebody has room for it;
+- Pings are answered, and keep-alive Pings sent, by who reads. Where nobody does, nothing happens: see
+  `WebSocketConnection.pump`;
+- a time limit that passes, or a cancellation, loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections import deque
+from collections.abc import Callable
+
+from ..backends.base import FOREVER, Address, Backend, ByteStream, Interrupted
+from ..errors import EngineError, NetworkError, ReadTimeout, Timeout, WebSocketClosed, WriteTimeout
+from ..protocol.websocket_events import ABNORMAL, Close, CloseReceived, Event, Failed, Piece, PingReceived, PongReceived
+from ..protocol.websocket_machine import WebSocketMachine
+from .websocket_output import WebSocketOutput, fresh
+
+__all__ = ["WebSocketCore"]
+
+_READ_SIZE = 256 * 1024
+_KEEP_ALIVE_FAILED = 1011
+
+
+class WebSocketCore(WebSocketOutput):
+    """The reading half of `WebSocketConnection`, which documents the attributes."""
+
+    __slots__ = (
+        "_alive_key",
+        "_closing",
+        "_dropped",
+        "_dropping",
+        "_ended",
+        "_last_pong",
+        "_look_at",
+        "_pings",
+        "_pong_due",
+        "_queue",
+        "_queue_size",
+        "_reading",
+        "_unparsed",
+        "latency",
+        "ping_interval",
+        "ping_timeout",
+    )
+
+    def __init__(self, stream: ByteStream, backend: Backend, machine: WebSocketMachine) -> None:
+        super().__init__(stream, backend, machine)
+        self.ping_interval: float | None = None
+        self.ping_timeout: float | None = None
+        self.latency: float | None = None
+        self._reading = False
+        self._ended = False  # the peer ended its side, or the connection is lost
+        self._closing = False  # this side wants no more of it
+        self._queue: deque[Piece] | None = None
+        self._queue_size = 0
+        self._unparsed = False  # the machine may have more for us than there was room for
+        self._dropping = False
+        self._dropped = 0  # bytes that came after the end
+        self._last_pong: bytes | None = None  # to be answered when there is room
+        self._pings: dict[bytes, float] | None = None  # what was not answered yet, and when it was sent
+        self._alive_key: bytes | None = None
+        self._pong_due = self._look_at = FOREVER
+
+    # -- what was received ---------------------------------------------------------------------------------------------
+
+    @property
+    def _has_room(self) -> bool:
+        queue, limits = self._queue, self.machine.limits
+        return not queue or (len(queue) < limits.max_queue and self._queue_size < limits.queue_size)
+
+    def _take_piece(self) -> Piece | None:
+        """The next piece of a message, None where more must come first. Under the guard."""
+        queue = self._queue
+        if not queue:
+            return self._next_piece() if self._unparsed else None
+        piece = queue.popleft()
+        self._queue_size -= len(piece.data)
+        if not queue:
+            self._queue = None  # idle connections are many
+        if self._waiters:
+            self._wake()
+        return piece
+
+    def _put_back(self, piece: Piece) -> None:
+        """Return a piece that was taken. Under the guard."""
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.appendleft(piece)
+        self._queue_size += len(piece.data)
+
+    def _next_piece(self) -> Piece | None:
+        """Act on what came up to the next piece of a message. Under the guard."""
+        machine = self.machine
+        while (event := machine.next_event()) is not None:
+            if type(event) is Piece:
+                if not machine.has_input:
+                    self._unparsed = False
+                return event
+            self._handle(event)
+        self._unparsed = False
+        return None
+
+    def _fill_queue(self) -> None:
+        """Put what came into the queue, as far as there is room. Under the guard."""
+        while self._unparsed:
+            if not self._has_room:
+                if not self._closing:
+                    return
+                # Nobody takes it any more, and it is in the way of the peer's Close frame.
+                self._dropping = True
+            piece = self._next_piece()
+            if piece is not None and not self._dropping:
+                if self._queue is None:
+                    self._queue = deque()
+                self._queue.append(piece)
+                self._queue_size += len(piece.data)
+
+    def _handle(self, event: Event) -> None:
+        """Act on an event other than a piece. Under the guard."""
+        if type(event) is PingReceived:
+            self._answer_ping(event.data)
+        elif type(event) is PongReceived:
+            self._pong_received(event.data)
+        elif isinstance(event, (CloseReceived, Failed)):
+            self._put(self.machine.answer(event))
+        if self._waiters:
+            self._wake()
+
+    def _answer_ping(self, data: bytes) -> None:
+        if self.machine.close_sent is not None:
+            return
+        if self._waiting_output < self.machine.limits.max_outbox:
+            self._put(self.machine.send_pong(data))
+        else:
+            # The peer does not read: it is enough to answer the last one (RFC 6455 section 5.5.3).
+            self._last_pong = data
+
+    def _sent_some(self, size: int) -> None:
+        super()._sent_some(size)
+        if self._last_pong is not None and not self._outbox:
+            data, self._last_pong = self._last_pong, None
+            self._answer_ping(data)
+
+    def _pong_received(self, data: bytes) -> None:
+        pings = self._pings
+        if not pings or data not in pings:
+            return
+        self.latency = self.backend.now() - pings[data]
+        # Those before it are answered, too.
+        for key in list(pings):
+            del pings[key]
+            if key == self._alive_key:
+                self._alive_key, self._pong_due = None, FOREVER
+            if key == data:
+                break
+        if not pings:
+            self._pings = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will be received. What was before may still wait in the queue."""
+        return not self.machine.is_receiving or self._ended
+
+    def _lose(self, error: EngineError) -> None:
+        """The connection broke. Under the guard."""
+        self._ended = True
+        if self.machine.is_receiving and not self._closing and self._fault is None:
+            self._fault = fresh(error)
+        self._wake()
+
+    def _end(self) -> None:
+        """The peer ended its side. Under the guard."""
+        machine = self.machine
+        text = "the connection ended without the closing handshake"
+        self._lose(WebSocketClosed(text, machine.close_received, machine.close_sent))
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _may_read(self) -> bool:
+        return self._has_room or self._closing or not self.machine.is_receiving
+
+    async def _wait_until(self, ready: Callable[[], bool], deadline: float) -> None:
+        """Wait until `ready()`, reading for everybody while nobody else does.
+
+        Args:
+            ready: looked at under the guard; must become true when the connection is over.
+            deadline: on the backend's clock.
+
+        Raises:
+            ReadTimeout: nothing is lost.
+        """
+        while True:
+            waiter = None
+            with self.guard:
+                done = ready()
+                if not done and self._unparsed:
+                    self._fill_queue()
+                    done = ready()
+                if done:
+                    break
+                if self._reading or not self._may_read():
+                    waiter = self._register()
+                else:
+                    self._reading = True
+            if waiter is not None:
+                if not await self._follow(waiter, deadline):
+                    raise ReadTimeout("nothing came in time")
+                continue
+            data = fault = None
+            try:
+                if self._outbox or self._look_at != FOREVER:
+                    data = await self._hear(deadline)
+                else:
+                    data = await self.stream.receive_some(_READ_SIZE, deadline)
+            except Interrupted:
+                pass  # look again
+            except NetworkError as error:
+                fault = error
+            except BaseException:
+                with self.guard:
+                    self._reading = False
+                    self._wake()
+                raise
+            with self.guard:
+                self._heard(data, fault)
+        if self._outbox:
+            await self._flush_now()
+
+    def _heard(self, data: bytes | None, fault: NetworkError | None) -> None:
+        """Give the reader's role back, with what came of it. Under the guard."""
+        self._reading = False
+        if data:
+            if self.machine.is_receiving:
+                self.machine.receive(data)
+                self._unparsed = True
+            else:
+                self._dropped += len(data)
+        elif data is not None:
+            self._end()
+        elif fault is not None:
+            self._lose(fault)
+        if self._waiters:
+            self._wake()
+
+    async def _hear(self, deadline: float) -> bytes | None:
+        """The reader's wait: for input, for room while something is to be sent, for the next Ping. None: look again."""
+        until = min(self._look_at, deadline)
+        try:
+            if self._outbox and not await self._send_or_listen(until):
+                return None
+            return await self.stream.receive_some(_READ_SIZE, until)
+        except Interrupted:
+            raise
+        except Timeout:
+            if until == deadline or self.backend.now() >= deadline:
+                raise ReadTimeout("nothing came in time") from None
+            with self.guard:
+                self._keep_alive(self.backend.now())
+            return None
+
+    async def _send_or_listen(self, deadline: float) -> bool:
+        """Send some of the outbox; whether input waits instead, or somebody else sends."""
+        with self.guard:
+            if self._flushing or not self._outbox:
+                return True
+            self._flushing = True
+            data = self._next_output()
+        try:
+            sent = await self.stream.send_some(data, deadline, or_readable=True)
+            with self.guard:
+                if sent:
+                    self._sent_some(sent)
+            return not sent
+        except WriteTimeout:
+            raise
+        except NetworkError as error:
+            with self.guard:
+                self._sending_failed(error)
+            return True
+        finally:
+            with self.guard:
+                self._flushing = False
+                self._wake()
+
+    # -- keeping alive -------------------------------------------------------------------------------------------------
+
+    def keep_alive(self, interval: float | None, timeout: float | None) -> None:
+        """Send a Ping every `interval` seconds, as long as somebody reads; give up when one is not answered in `timeout`.
+
+        Who is reading already goes by the new interval when the old one is over.
+        """
+        with self.guard:
+            self.ping_interval = interval
+            self.ping_timeout = timeout
+            self._look_at = FOREVER if interval is None else self.backend.now() + interval
+
+    def _new_ping(self, data: bytes | None) -> tuple[bytes, bytes]:
+        """A Ping's frame, and what its Pong will carry. Under the guard."""
+        pings = self._pings
+        key = os.urandom(4) if data is None else data
+        while pings and key in pings and data is None:
+            key = os.urandom(4)
+        frame = self.machine.send_ping(key)
+        if pings is None:
+            pings = self._pings = {}
+        pings[key] = self.backend.now()
+        return frame, key
+
+    def _keep_alive(self, now: float) -> None:
+        """Do what is due. Under the guard."""
+        if self.machine.close_sent is not None or self.ping_interval is None:
+            self._look_at = FOREVER
+            return
+        if now >= self._pong_due:
+            self._put(self.machine.send_close(_KEEP_ALIVE_FAILED, "keepalive ping timeout"))
+            self._lose(WebSocketClosed("the peer did not answer a Ping in time", None, self.machine.close_sent))
+            return
+        if self._alive_key is None:
+            frame, self._alive_key = self._new_ping(None)
+            self._put(frame)
+            if self.ping_timeout is not None:
+                self._pong_due = now + self.ping_timeout
+        self._look_at = min(now + self.ping_interval, self._pong_due)
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection below was closed."""
+        return self.stream.is_closed
+
+    @property
+    def close_received(self) -> Close | None:
+        """The peer's Close frame, None before or without one."""
+        return self.machine.close_received
+
+    @property
+    def close_sent(self) -> Close | None:
+        """This side's Close frame, None before or without one."""
+        return self.machine.close_sent
+
+    @property
+    def close_code(self) -> int | None:
+        """The peer's close code (1005: it gave none), 1006 where the connection was lost without one, None while open."""
+        if self.machine.close_received is not None:
+            return self.machine.close_received.code
+        return ABNORMAL if self._ended or self.machine.failure is not None else None
+
+    @property
+    def close_reason(self) -> str | None:
+        """What the peer said about why; None while open."""
+        if self.machine.close_received is not None:
+            return self.machine.close_received.reason
+        return None if self.close_code is None else ""
+
+    def localname(self) -> Address:
+        """This end of the connection."""
+        return self.stream.local_address
+
+    def peername(self) -> Address:
+        """The next hop: the proxy, where there is one."""
+        return self.stream.peer_address
+
+    def checktls(self) -> ssl.SSLObject | None:
+        """The TLS session of the connection, None in clear or over HTTP/2."""
+        return self.stream.ssl_object
