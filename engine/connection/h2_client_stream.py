@@ -15,6 +15,7 @@ from ..errors import (
     WriteTimeout,
 )
 from ..protocol.h1_events import ResponseReceived
+from ..wire.h2_errors import H2ErrorCode, H2LimitExceeded
 from ..wire.h2_fields import to_h2_fields
 from ..wire.headers import Headers
 from ..wire.reason_phrases import REASON_PHRASES
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from .h2_connection import H2Connection
 
 __all__ = ["H2ClientStream"]
+
+_CANCEL = 0x8
 
 
 class H2ClientStream(H2Stream):
@@ -39,6 +42,7 @@ class H2ClientStream(H2Stream):
         self.method: str | None = None
         self.response: ResponseReceived | None = None
         self._final_head: Headers | None = None
+        self._informational = 0
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -195,7 +199,13 @@ class H2ClientStream(H2Stream):
 
     def head_received(self, headers: Headers) -> None:
         """See `H2Stream.head_received`."""
-        if self._final_head is None and headers.raw_fields()[0][1][0] != "1":
+        if self._final_head is None and headers.raw_fields()[0][1][0] == "1":
+            self._informational += 1
+            if self._informational > self.connection.machine.limits.max_informational:
+                raise H2LimitExceeded(
+                    H2ErrorCode.ENHANCE_YOUR_CALM, "too many informational responses", stream_error=True
+                )
+        elif self._final_head is None:
             if self.method not in ("HEAD", "CONNECT") and headers.raw_fields()[0][1] not in ("204", "304"):
                 self.expect_length(headers)
             self._final_head = headers
@@ -243,6 +253,13 @@ class H2ClientStream(H2Stream):
         if self.state != "closed":
             self.cancel()
         return self.connection.is_open_for_more
+
+    def cancel(self, code: int = _CANCEL) -> None:
+        """See `H2Stream.cancel`. In the middle of a step of this thread's it is `forsake`."""
+        if self.connection.may_enter():
+            super().cancel(code)
+        else:
+            self.forsake()
 
     def abandon(self) -> bool:
         """Give the exchange up without waiting; whether the connection takes further ones."""

@@ -228,6 +228,9 @@ class H2Connection(H2Pushing):
             stream.failed(error)
 
     def _on_request(self, event: library_events.RequestReceived) -> None:
+        if self.type == "client":
+            # The library takes them for requests, and would keep them.
+            raise H2Error(H2ErrorCode.PROTOCOL_ERROR, "HEADERS on a stream that the server did not promise")
         self.machine.highest_remote = max(self.machine.highest_remote, event.stream_id)
         extended = self.machine.announced_connect_protocol
         headers = from_h2_fields(event.headers, SectionKind.REQUEST, extended_connect=extended)
@@ -393,8 +396,7 @@ class H2Connection(H2Pushing):
             await self.backend.sleep_until(self.backend.now())
         except BaseException:
             with self.guard:
-                self._flushing = False
-                self._promote()
+                self._stop_flushing()
             raise
         # What does not go without waiting is sent by who waits for something next, as this caller is about to.
         await self._flush(FOREVER, quiet=True, at_once=True)

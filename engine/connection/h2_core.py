@@ -193,10 +193,8 @@ class H2Core(H2Output):
 
     def wake_all(self) -> None:
         """Wake everybody. Under the guard."""
-        for waiter, place in self._waiting.items():
-            place.clear()
-            waiter.wake()
-        self._waiting.clear()
+        for place in list(self._waiting.values()):
+            self.wake(place)
         self.wake(self.room)
         self.wake(self._after_input)
         if self._reads_for is not None:
@@ -349,6 +347,10 @@ class H2Core(H2Output):
             self._handle(data)
         except RemoteProtocolError as error:
             self.fail(error)
+        except BaseException:
+            # Cut short in the middle (Ctrl-C), or a mistake of ours: what the peer says next would be misunderstood.
+            self.fail(ReadError("what the peer sent could not be taken in whole"))
+            raise
         before = len(self._outbox)
         self._collect()
         self._answers = self._answers + len(self._outbox) - before if before else 0

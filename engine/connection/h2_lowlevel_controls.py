@@ -18,6 +18,7 @@ from .h2_core import H2Core
 from .h2_lowlevel_zero import H2StreamZero
 from .h2_output import Place, fresh
 from .h2_priority import PriorityTree
+from .pool_forks import restart_in_forked_child
 
 if TYPE_CHECKING:
     from .h2_connection import H2Connection
@@ -46,6 +47,26 @@ class H2Controls(H2Core):
         self._ping_count = 0
         self._acknowledging: Place = []
         self._stream0: H2StreamZero | None = None
+        restart_in_forked_child(self)
+
+    def restart_in_child(self) -> None:
+        """Be closed in a forked child: the connection is the parent's, one of whose threads may have held the guard."""
+        self.guard = self.backend.create_guard()
+        self._fault = self._write_fault = ClosedError("the connection is that of the parent process")
+        self._outbox = bytearray()
+        self._reading = self._flushing = False
+        self._reads_for = self._heir = None
+        self._due.clear()
+        self._waiting.clear()
+        places = (self.room, self._after_input, self._acknowledging, self._me.opening, self._me.incoming)
+        for place in (*places, *self._pings.values()):
+            place.clear()
+        streams = list(self.streams.values())
+        self.streams.clear()
+        for stream in streams:
+            stream.reading.clear()
+            stream.writing.clear()
+            stream.failed(self._fault)
 
     @property
     def stream0(self) -> H2StreamZero:

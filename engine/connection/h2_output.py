@@ -13,6 +13,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from ..backends.base import FOREVER, Backend, ByteStream, Waiter
 from ..errors import ClosedError, EngineError, NetworkError, WriteTimeout
@@ -25,6 +26,8 @@ _SEND_SIZE = 256 * 1024
 # Senders wait while so much is queued for the socket, in bytes: flow control bounds what a stream may send, not what the
 # system takes.
 _OUTBOX_HIGH = 512 * 1024
+# Seconds after which a guard that is still held is taken to be held by this very thread.
+_GUARD_PATIENCE = 0.05
 _NOW = -FOREVER  # a deadline that has passed: do what can be done without waiting
 
 Place = list[Waiter]
@@ -80,6 +83,20 @@ class H2Output(TransportFacts, ABC):
     @abstractmethod
     async def _wait_for_output(self, target: int, deadline: float) -> None:
         """Wait until `bytes_sent` is `target`, or sending is over."""
+
+    def may_enter(self) -> bool:
+        """Whether the guard can be had. Not where this very thread holds it, further down its stack.
+
+        The garbage collector may run somebody's finalizer that closes a response (file wrappers do) in the middle of a step.
+        """
+        guard: Any = self.guard
+        locked = getattr(guard, "locked", None)
+        if locked is None or not locked():
+            return True
+        if guard.acquire(timeout=_GUARD_PATIENCE):
+            guard.release()
+            return True
+        return False
 
     # -- telling others ------------------------------------------------------------------------------------------------
 

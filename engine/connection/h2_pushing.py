@@ -136,8 +136,9 @@ class H2Pushing(H2LowLevel):
             with self.guard:
                 while self._incoming:
                     stream = self._incoming.popleft()
-                    if not stream.is_lost:  # else the peer has thought better of it
+                    if not stream.is_lost:
                         return stream
+                    stream.give_up()  # the peer has thought better of it: what it sent is nobody's
                 if self._fault is not None or self.machine.goaway is not None or self.machine.said_goaway:
                     return None
             try:
@@ -149,9 +150,14 @@ class H2Pushing(H2LowLevel):
 
     def take_incoming_streams(self) -> list[H2ServerStream]:
         """The requests that have come already and that nobody has taken yet."""
+        streams = []
         with self.guard:
-            streams = [stream for stream in self._incoming if isinstance(stream, H2ServerStream) and not stream.is_lost]
-            self._incoming.clear()
+            while self._incoming:
+                stream = self._incoming.popleft()
+                if stream.is_lost:
+                    stream.give_up()
+                elif isinstance(stream, H2ServerStream):
+                    streams.append(stream)
         return streams
 
     def _has_incoming(self) -> bool:

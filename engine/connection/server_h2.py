@@ -236,7 +236,9 @@ class H2Serving(Serving):
 
     async def _serve_stream(self, stream: H2ServerStream) -> None:
         if stream.state == "closed":
-            return  # the client has thought better of it
+            # The client has thought better of it. What it sent holds the connection's window until it is dropped.
+            await stream.shutdown()
+            return
         context = self._context
         try:
             await context.handler(stream)

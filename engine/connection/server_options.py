@@ -14,9 +14,13 @@ from ..errors import ConnectError, UsageError
 from ..protocol.h1 import DEFAULT_LIMITS
 from ..protocol.h1_limits import H1Limits
 from ..protocol.h2_limits import H2Limits
-from .h2_connection import DEFAULT_H2_LIMITS
 
-__all__ = ["ServerOptions", "bind_listener", "prepare_context"]
+__all__ = ["SERVER_H2_LIMITS", "ServerOptions", "bind_listener", "prepare_context"]
+
+
+# As many windows of streams as there may be streams fit into that of the connection: handlers that do not read what they are
+# sent hold up no others.
+SERVER_H2_LIMITS = H2Limits(stream_window=512 * 1024, connection_window=50 * 1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class ServerOptions:
     stream_timeout: float = 60.0
     max_concurrent: int | None = None
     limits: H1Limits = DEFAULT_LIMITS
-    h2_limits: H2Limits = DEFAULT_H2_LIMITS
+    h2_limits: H2Limits = SERVER_H2_LIMITS
     backlog: int = 1024
     v6only: bool = False
     reuseaddr: bool = True

@@ -68,6 +68,7 @@ class StreamWorkers:
             RuntimeError: there are no more threads, and none that would come to it.
         """
         waiter = worker = None
+        dropped: list[H2ServerStream] = []
         with self._guard:
             self.active += 1
             self._pending.append(stream)
@@ -77,7 +78,9 @@ class StreamWorkers:
                 worker = _Worker()
                 self._workers.add(worker)
             elif len(self._pending) > 2 * self._limit:
-                self._drop_closed()
+                dropped = self._drop_closed()
+        for each in dropped:
+            each.cancel()
         if waiter is not None:
             waiter.wake()
         elif worker is not None:
@@ -112,11 +115,18 @@ class StreamWorkers:
                 self.active -= 1
             raise
 
-    def _drop_closed(self) -> None:
-        """Forget what clients have asked for and taken back before its turn came."""
-        kept = [stream for stream in self._pending if stream.state != "closed"]
-        self.active -= len(self._pending) - len(kept)
-        self._pending = deque(kept)
+    def _drop_closed(self) -> list[H2ServerStream]:
+        """Forget what clients have asked for and taken back before its turn came, and return it."""
+        kept: deque[H2ServerStream] = deque()
+        dropped = []
+        for stream in self._pending:
+            if stream.state == "closed":
+                dropped.append(stream)
+            else:
+                kept.append(stream)
+        self.active -= len(dropped)
+        self._pending = kept
+        return dropped
 
     async def _work(self, worker: _Worker) -> None:
         try:

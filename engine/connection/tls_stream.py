@@ -16,6 +16,7 @@ Renegotiation (TLS 1.2) during a send is not supported; contexts should set `OP_
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Sequence
@@ -123,6 +124,7 @@ class TlsStream(LayeredStream):
         "_guard",
         "_incoming",
         "_outgoing",
+        "_pid",
         "_plain",
         "_receiver",
         "_sender",
@@ -142,6 +144,7 @@ class TlsStream(LayeredStream):
     ) -> None:
         super().__init__(stream)
         self._guard = guard
+        self._pid = os.getpid()
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         try:
@@ -407,8 +410,9 @@ class TlsStream(LayeredStream):
         """See `ByteStream.close`."""
         if not self._closed:
             # Take in what is there: unread session tickets would make the system reset the connection, and the peer lose
-            # what it was sent last.
-            self.is_readable()
+            # what it was sent last. In a forked child they are the parent's to take.
+            if self._pid == os.getpid():
+                self.is_readable()
             self._closed = True
         self._stream.close()
 

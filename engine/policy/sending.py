@@ -180,8 +180,9 @@ class Sender:
                 await stream.write_message(headers, body.whole, deadline)
             elif not await self._upload(stream, body, outgoing, deadline, early):
                 return
-        except WriteError:
-            # A server that refuses a body often answers and closes; the answer may have come before the end.
+        except (WriteError, H2Error):
+            # A server that refuses a body often answers and closes, or resets the stream; the answer may have come before
+            # the end.
             if not await stream.find_answer(deadline):
                 raise
         while not await self._read_head(stream, deadline, early):

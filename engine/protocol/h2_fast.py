@@ -17,6 +17,7 @@ from typing import Any
 from h2.connection import AllowedStreamIDs, ConnectionState
 from h2.connection import H2Connection as PublicLibrary
 from h2.connection import _decode_headers as decode_block
+from h2.errors import ErrorCodes
 from h2.events import (
     DataReceived,
     Event,
@@ -27,13 +28,15 @@ from h2.events import (
     StreamReset,
 )
 from h2.exceptions import ProtocolError as LibraryError
+from h2.settings import SettingCodes
 from h2.stream import H2Stream, StreamClosedBy, StreamState
 from h2.utilities import is_informational_response
+from hpack import Decoder, HPACKError, OversizedHeaderListError
 
 from ..wire.hpack_context import HpackContext
 from ..wire.hpack_table import CountingTable
 
-__all__ = ["FastLibrary", "HpackEncoder"]
+__all__ = ["FastLibrary", "HpackDecoder", "HpackEncoder"]
 
 _DATA, _HEADERS, _RST_STREAM, _WINDOW_UPDATE, _CONTINUATION = 0x0, 0x1, 0x3, 0x8, 0x9
 _END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x4, 0x8, 0x20
@@ -65,6 +68,25 @@ class HpackEncoder(HpackContext):
     @header_table_size.setter
     def header_table_size(self, value: int) -> None:
         self.set_max_dynamic_table_size(value)
+
+
+class _CompressionError(LibraryError):
+    """A header block that does not decode (RFC 9113 section 4.3); the library takes it for any other fault."""
+
+    error_code = ErrorCodes.COMPRESSION_ERROR
+
+
+class HpackDecoder(Decoder):
+    """hpack's decoder, whose errors have the code they should have."""
+
+    def decode(self, data: bytes, raw: bool = False) -> Any:
+        """See hpack's."""
+        try:
+            return super().decode(data, raw)
+        except OversizedHeaderListError:
+            raise
+        except HPACKError as error:
+            raise _CompressionError(f"a header block does not decode: {type(error).__name__}") from None
 
 
 class _Stream(H2Stream):
@@ -108,6 +130,7 @@ class FastLibrary(PublicLibrary):
         super().__init__(config)
         self.encoder: Any = HpackEncoder()
         self._dead: set[int] = set()  # closed, and still among the streams
+        self.decoder = HpackDecoder()
         self.decoder.header_table = self._table = CountingTable()
         # What header blocks were decoded to, as long as the table stays as it was.
         self._known_blocks: dict[bytes, Any] = {}
@@ -270,6 +293,16 @@ class FastLibrary(PublicLibrary):
                 known[block] = fields
         return fields
 
+    def _local_settings_acked(self) -> Any:
+        # What was known to decode may break the new limits.
+        self._known_blocks.clear()
+        changes = super()._local_settings_acked()
+        if SettingCodes.INITIAL_WINDOW_SIZE in changes:
+            # Where windows are smaller now, what was taken before is worth a WINDOW_UPDATE: nothing else may ever come.
+            for stream_id in self.streams:
+                self._open_window(stream_id, 0)
+        return changes
+
     def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
         """See the library's."""
         stream = self.streams.get(stream_id)
@@ -283,8 +316,13 @@ class FastLibrary(PublicLibrary):
         more = self._inbound_flow_control_window_manager.process_bytes(acknowledged_size)
         if more:
             self._data_to_send += _head(4, _WINDOW_UPDATE, 0, 0) + more.to_bytes(4, "big")
+        self._open_window(stream_id, acknowledged_size)
+
+    def _open_window(self, stream_id: int, size: int) -> None:
+        """Count `size` bytes of a stream as taken, and let as many come if it is worth a frame."""
+        stream = self.streams.get(stream_id)
         if stream is not None and stream.open:
-            more = stream._inbound_window_manager.process_bytes(acknowledged_size)
+            more = stream._inbound_window_manager.process_bytes(size)
             if more:
                 self._data_to_send += _head(4, _WINDOW_UPDATE, 0, stream_id) + more.to_bytes(4, "big")
 

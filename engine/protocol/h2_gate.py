@@ -128,6 +128,8 @@ class H2Gate:
             if length > self.limits.max_frame_size:
                 raise H2Error(H2ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             if kind == _GOAWAY:
+                if not self._control.take(now):
+                    raise LimitExceeded("too many GOAWAY frames")
                 self._open_goaway(length, data[position + 5 : position + 9])
                 position += _HEADER_SIZE
                 self._left = length
@@ -166,9 +168,13 @@ class H2Gate:
                 raise LimitExceeded("too many CONTINUATION frames in one header section")
             self._count_block(length)
             return
-        elif (kind == _DATA and length and not flags & _END_STREAM) or kind == _WINDOW_UPDATE:
+        elif (
+            (kind == _DATA and length and not flags & _END_STREAM)
+            or kind == _WINDOW_UPDATE
+            or (kind in (_SETTINGS, _PING) and flags & _ACK)
+        ):
             if not self._small.take(now):
-                raise LimitExceeded("too many DATA frames of a few bytes, or WINDOW_UPDATE frames")
+                raise LimitExceeded("too many DATA frames of a few bytes, WINDOW_UPDATE frames or acknowledgements")
         elif (
             (kind in (_SETTINGS, _PING) and not flags & _ACK)
             or kind == _PRIORITY

@@ -12,7 +12,8 @@ Reasons, each of which the library's public methods leave no other way for:
 - a body that is not as long as Content-Length says is the fault of its message alone (RFC 9113 section 8.1.1), for which the
   library ends the connection, unless HEADERS end the stream: then it says nothing. `H2Stream` counts instead;
 - what a peer sends before it learns of a reset is to be ignored (RFC 9113 section 5.1), while the library answers each such
-  DATA frame with another RST_STREAM, which looks like an attack to peers that count them;
+  DATA and HEADERS frame with another RST_STREAM, which looks like an attack to peers that count them, and forgets that it
+  reset a promised stream. What comes on a stream that the peer itself has closed is answered, and counted;
 - settings apply in the order of their frames (RFC 9113 section 6.5.3), while the library's `acknowledge` applies the oldest
   waiting value of every setting, whichever frame it went out in.
 """
@@ -26,13 +27,22 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from h2.connection import ConnectionInputs, ConnectionState
-from h2.events import Event, PriorityUpdated
+from h2.errors import ErrorCodes
+from h2.events import Event, PriorityUpdated, StreamReset
 from h2.exceptions import ProtocolError as LibraryError
 from h2.exceptions import StreamClosedError
 from h2.settings import ChangedSetting, SettingCodes, Settings
 from h2.stream import StreamClosedBy, StreamState
 from hpack import Decoder, Encoder, HPACKError
-from hyperframe.frame import DataFrame, Frame, HeadersFrame, PriorityFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    PriorityFrame,
+    PushPromiseFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
 
 from ..errors import LocalProtocolError
 from ..wire.h2_fields import WireField
@@ -71,6 +81,10 @@ class OrderedSettings(Settings):
         self.sent += 1
         return self.sent
 
+    def hold_back(self, setting: SettingCodes, value: int) -> None:
+        """Have `value` hold until what was said of the setting is acknowledged."""
+        self._settings[setting] = deque((value,))
+
     def acknowledge(self) -> dict[SettingCodes | int, ChangedSetting]:
         """See the library's: now with the values of the oldest frame that waits."""
         if self._waiting:
@@ -83,6 +97,13 @@ class OrderedSettings(Settings):
             if self.on_acknowledged is not None:
                 self.on_acknowledged(values)
         return super().acknowledge()
+
+
+def _closed_reset(stream_id: int) -> StreamReset:
+    """A stream had to be reset that was closed already, which peers are counted for as for any other."""
+    event = StreamReset.__new__(StreamReset)
+    event.stream_id, event.error_code, event.remote_reset = stream_id, ErrorCodes.STREAM_CLOSED, False
+    return event
 
 
 class _ReadyBlock:
@@ -112,7 +133,31 @@ class Library(FastLibrary):
     ) -> tuple[list[Frame], list[Event]]:
         frames, events = super()._handle_data_on_closed_stream(events, exc, frame)
         if self._stream_closed_by(exc.stream_id) is StreamClosedBy.SEND_RST_STREAM:
-            frames = [each for each in frames if not isinstance(each, RstStreamFrame)]
+            if not exc._events:
+                frames = [each for each in frames if not isinstance(each, RstStreamFrame)]
+        elif not any(isinstance(event, StreamReset) for event in events):
+            events.append(_closed_reset(exc.stream_id))
+        return frames, events
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        closed_by = self._stream_closed_by(frame.stream_id)
+        if closed_by is StreamClosedBy.SEND_RST_STREAM:
+            # The table needs to know of it, and nobody else.
+            self._decode(bytes(frame.data))
+            return [], []
+        if closed_by is StreamClosedBy.RECV_RST_STREAM:
+            self._decode(bytes(frame.data))
+            answer = RstStreamFrame(frame.stream_id, error_code=ErrorCodes.STREAM_CLOSED)
+            return [answer], [_closed_reset(frame.stream_id)]
+        return super()._receive_headers_frame(frame)
+
+    def _receive_push_promise_frame(self, frame: PushPromiseFrame) -> tuple[list[Frame], list[Event]]:
+        frames, events = super()._receive_push_promise_frame(frame)
+        number = frame.promised_stream_id
+        if frames and number not in self.streams:
+            # Refused, as its request was reset; the answer to it is on its way all the same.
+            self._closed_streams[number] = StreamClosedBy.SEND_RST_STREAM
+            self.highest_inbound_stream_id = max(self.highest_inbound_stream_id, number)
         return frames, events
 
     def apply_peer_settings(self, values: Mapping[int, int]) -> None:
@@ -126,6 +171,10 @@ class Library(FastLibrary):
     def apply_own_settings(self) -> None:
         """Do what the acknowledgement of the oldest SETTINGS frame that waits would."""
         self._local_settings_acked()
+
+    def change_windows(self, delta: int) -> None:
+        """Have the peer's windows on all open streams be larger by `delta` bytes than they were."""
+        self._inbound_flow_control_change_from_settings(0, delta)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 

@@ -22,10 +22,11 @@ class H2Limits:
         resets_per_second: how fast that allowance grows back (CVE-2023-44487).
         max_control_frames: SETTINGS, PING, PRIORITY and empty DATA frames in a burst, and
         control_frames_per_second: how fast that allowance grows back.
-        max_small_frames: DATA frames of a few bytes, and WINDOW_UPDATEs, in a burst, and
+        max_small_frames: DATA frames of a few bytes, WINDOW_UPDATEs and acknowledgements in a burst, and
         small_frames_per_second: how fast that allowance grows back; each KiB of data that this side sends gives one back too,
             as large uploads are answered by many WINDOW_UPDATEs.
         max_continuations: CONTINUATION frames in one header section.
+        max_informational: 1xx responses before a final one; beyond, the stream is reset.
         max_queued_answers: bytes of answers, such as acknowledgements, to a peer that reads none of them.
         enable_push: whether a client takes pushed streams, up to `max_concurrent_streams` of them; where it does not, a
             PUSH_PROMISE ends the connection with PROTOCOL_ERROR.
@@ -45,6 +46,7 @@ class H2Limits:
     max_small_frames: int = 50_000
     small_frames_per_second: float = 5_000.0
     max_continuations: int = 16
+    max_informational: int = 100
     max_queued_answers: int = 256 * 1024
     enable_push: bool = False
     enable_connect_protocol: bool = False

@@ -26,7 +26,7 @@ from hyperframe.frame import GoAwayFrame
 from ..errors import LimitExceeded, LocalProtocolError, RemoteProtocolError
 from ..wire.h2_errors import H2Error
 from ..wire.h2_fields import WireField
-from ..wire.hpack_context import header_list_size
+from ..wire.hpack_context import DEFAULT_HEADER_TABLE_SIZE, header_list_size
 from .h2_gate import GoAwayReceived, H2Gate
 from .h2_library import Library, OrderedSettings
 from .h2_limits import H2Limits
@@ -35,7 +35,7 @@ __all__ = ["H2Event", "H2Machine"]
 
 H2Event = Event | GoAwayReceived
 
-_FIRST_WINDOW = 65_535  # of every connection, until it is raised (RFC 9113 section 6.9.2)
+_FIRST_WINDOW = 65_535  # of every connection and stream, until it is changed (RFC 9113 section 6.9.2)
 # Streams to open before the peer's SETTINGS say how many it takes; what servers commonly allow.
 _STREAMS_BEFORE_SETTINGS = 100
 
@@ -91,6 +91,7 @@ class H2Machine:
         # refused later, and a peer that heeds the settings is never wrong.
         self.library.max_inbound_frame_size = limits.max_frame_size
         self.library.decoder.max_header_list_size = limits.max_header_list_size
+        self.library.decoder.max_allowed_table_size = max(DEFAULT_HEADER_TABLE_SIZE, limits.header_table_size)
         self.goaway: GoAwayReceived | None = None
         self.error: RemoteProtocolError | None = None
         self.highest_remote = 0
@@ -119,7 +120,13 @@ class H2Machine:
         # connection over that; the connection refuses the streams instead (RFC 9113 section 5.1.2).
         self.library.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = 2**31 - 1
         self.library.local_settings.acknowledge()
-        self.own_settings.note_sent({})
+        # What is less than every connection begins with binds the peer once it has acknowledged it (RFC 9113 section 6.5.3).
+        less: dict[int, int] = {SettingCodes.HEADER_TABLE_SIZE: self.limits.header_table_size}
+        if self.limits.stream_window < _FIRST_WINDOW:
+            less[SettingCodes.INITIAL_WINDOW_SIZE] = self.limits.stream_window
+            self.own_settings.hold_back(SettingCodes.INITIAL_WINDOW_SIZE, _FIRST_WINDOW)
+            self.library.change_windows(_FIRST_WINDOW - self.limits.stream_window)  # that of an upgrade's stream
+        self.own_settings.note_sent(less)
         more = self.limits.connection_window - _FIRST_WINDOW
         if more > 0:
             self.library.increment_flow_control_window(more)

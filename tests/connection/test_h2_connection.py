@@ -239,6 +239,7 @@ def test_padding_counts_for_the_windows() -> None:
 
     async def main() -> None:
         await peer.begin()
+        await peer.say(SettingsFrame(0, flags=["ACK"]))
         stream = await ask(peer.connection)
         await peer.say(peer.answer(1))
         await stream.get_headers()

@@ -18,7 +18,10 @@ class Request:
     def __init__(self, backend: MemoryBackend) -> None:
         self.state = "open"
         self.may_end: Waiter = backend.create_waiter()
-        self.begun = self.ended = False
+        self.begun = self.ended = self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 class Counting(MemoryBackend):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hyperframe.frame import PingFrame
@@ -212,6 +213,39 @@ class TestEarlyAnswers:
             server.early = False
             # What was sent before stays uncredited on the connection: answers still come.
             assert client.get(server.url + "/next").text == "/next"
+            assert server.connections == 1
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_reset_behind_the_answer_does_not_hide_it(self, clients: Clients, known: bool) -> None:
+        """The body is a small one, or all of it is sent but the end (RFC 9113 section 8.1)."""
+
+        def refuse(exchange: Exchange) -> None:
+            if exchange.method == "GET":
+                exchange.respond(200, b"other")
+                return
+            with exchange.wire.lock:
+                exchange.respond(413, b"too large")
+                exchange.wire._pump()
+                exchange.reset(H2ErrorCode.NO_ERROR)
+
+        settings = {"initial_window_size": 1_000}
+        with H2Server(refuse, early=True, credits=False, settings=settings) as server:
+            client = clients(version=2, timeout=10)
+            client.get(server.url)  # so that the settings are known
+
+            def others() -> Iterator[bytes]:
+                yield pattern(500)
+                client.get(server.url)  # which takes in what came for this one
+
+            async def others_of_the_loop() -> AsyncIterator[bytes]:
+                yield pattern(500)
+                await client.target.get(server.url)
+
+            content: Any = pattern(5_000)
+            if not known:
+                content = others() if clients.loop is None else others_of_the_loop()
+            response = client.post(server.url, content=content)
+            assert (response.status, response.content) == (413, b"too large")
             assert server.connections == 1
 
     def test_an_error_code_without_an_answer_is_an_error(self, clients: Clients) -> None:

@@ -69,6 +69,26 @@ class TestAnswers:
                 ids.append(stream_id)
             assert [peer.answer(stream_id).body == body for stream_id in ids] == [True] * 3
 
+    @pytest.mark.parametrize("busy", [False, True])
+    def test_uploads_that_are_taken_back_hold_no_window(self, serve: Serve, busy: bool) -> None:
+        limits = H2Limits(max_concurrent_streams=2, connection_window=65_535, stream_window=65_535)
+        with serve(echo, h2_limits=limits) as running, h2_peer(running) as peer:
+            held_id = peer.ask("/held", method="POST", end=False) if busy else None
+            for _ in range(30):
+                peer.until(lambda: peer.library.outbound_flow_control_window >= 10_000)
+                stream_id = peer.library.get_next_available_stream_id()
+                head = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", "h:80")]
+                peer.library.send_headers(stream_id, head)
+                peer.library.send_data(stream_id, bytes(10_000))
+                peer.library.reset_stream(stream_id, 8)
+                peer.flush()
+            if held_id is not None:
+                peer.send(held_id, b"x", end=True)
+                assert peer.answer(held_id).over
+            peer.until(lambda: peer.library.outbound_flow_control_window >= 10_000)
+            assert peer.get(method="POST", body=b"x" * 10_000).body == b"x" * 10_000
+            assert running.errors == []
+
     def test_head(self, serve: Serve) -> None:
         def script(stream: Any) -> Script:
             yield stream.get_headers()

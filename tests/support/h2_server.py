@@ -251,7 +251,8 @@ class H2Server:
     def _speak(self, sock: socket.socket, protocol: str | None) -> None:
         if protocol != "h2":
             assert self._fallback is not None, f"the client agreed on {protocol}"
-            self._fallback(sock)
+            with contextlib.suppress(ConnectionError):  # a client that closes with something unread resets
+                self._fallback(sock)
             return
         wire = Wire(self, sock)
         with self.changed:

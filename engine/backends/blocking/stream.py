@@ -11,6 +11,7 @@ announces itself first and looks at `_closed` after, `close` sets `_closed` firs
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TypeVar
 
@@ -48,6 +49,7 @@ class BlockingStream(SocketStream):
         "_look",
         "_more",
         "_peer",
+        "_pid",
         "_poll",
         "_receiving",
         "_recv",
@@ -69,6 +71,7 @@ class BlockingStream(SocketStream):
         self._closed = self._receiving = self._sending = self._eof_sent = False
         self._local: Address | None = None
         self._peer = peer
+        self._pid = os.getpid()
 
     async def receive_some(self, max_bytes: int, deadline: float) -> bytes:
         """See `ByteStream.receive_some`."""
@@ -199,7 +202,8 @@ class BlockingStream(SocketStream):
     def close(self) -> None:
         """See `ByteStream.close`. A thread that waits in this stream gets `ReadError` or `WriteError`."""
         self._closed = True
-        if self._receiving or self._sending:
+        if (self._receiving or self._sending) and self._pid == os.getpid():
+            # In a forked child those are threads of the parent's, whose connection it is.
             try:
                 self._sock.shutdown(socket.SHUT_RDWR)
             except OSError:
