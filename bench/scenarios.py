@@ -202,7 +202,9 @@ SCENARIOS = (
     Scenario(
         "h2_download",
         "100 MB download over HTTP/2 and TLS",
-        "Read in pieces (of 64 KiB where the library lets one choose), nothing kept.",
+        "Read in pieces (of 64 KiB where the library lets one choose), nothing kept. A profile of the blocking client shows"
+        " decryption and frames at about a third of the CPU time; the larger part passes in the system calls that open the"
+        " windows, which on the loopback interface carry the server's next segments before they return.",
         "h2_download",
         ("sync", "async"),
         unit="ms",
