@@ -1,7 +1,8 @@
 """One request through every door, against drivetrain's own server on loopback.
 
 The server is there three times: in clear, and over verified TLS speaking HTTP/1.1 only and speaking HTTP/2 as well. No door is
-told which version to use. A second table shows what the native client does as a user agent: proxies, HSTS, cookies.
+told which version to use. A second table shows what the native client does as a user agent: proxies, HSTS, cookies; a third
+one its WebSockets.
 
 Run it with `make demo`. Each door sends its request twice: the second row shows whether the connection was used again.
 """
@@ -25,7 +26,18 @@ from small_proxies import PASSWORD, USER, running
 
 from drivetrain.compat import urllib_api
 from drivetrain.compat.requests_api import EngineAdapter
-from drivetrain.engine import AsyncClient, Client, Headers, Response, Server, Stream, tls
+from drivetrain.engine import (
+    AsyncClient,
+    AsyncWebSocket,
+    Client,
+    H2Limits,
+    Headers,
+    Response,
+    Server,
+    Stream,
+    WebSocket,
+    tls,
+)
 
 BODY = b"drivetrain says hello. " * 100
 NUMBERS = {10: "1.0", 11: "1.1", 20: "2"}  # as http.client and urllib3 number the versions
@@ -212,6 +224,91 @@ def user_agent(plain: Target, secure: Target) -> Iterator[tuple[str, ...]]:
         yield row("HSTS", response, "server: TLS from the first byte, asked for http" if upgraded else "")
 
 
+def echoing(_: Server, stream: Stream) -> None:
+    """Send back what comes on a WebSocket; answer other requests as ever."""
+    request = stream.get_headers()
+    websocket = None if request is None else WebSocket.from_stream(stream, request, compression=True)
+    if websocket is None:
+        stream.write_headers(Headers([(":status", "200")]), end_stream=False)
+        stream.write_body_from_string(BODY)
+        return
+    websocket.accept(protocols=("demo",))
+    with websocket:
+        for message in websocket:
+            websocket.send(message)
+
+
+def websocket_native(url: str, ca_file: str) -> Iterator[tuple[str, ...]]:
+    """`Client.websocket`, beside a request of the same client."""
+    with Client(verify=ca_file, proxies=False) as client:
+        client.get(url.replace("ws", "http", 1))
+        with client.websocket(url, ["demo"], compression=True, timeout=10) as websocket:
+            started = time.perf_counter()
+            websocket.send(BODY)
+            echoed = websocket.receive(10)
+            seconds = time.perf_counter() - started
+            shared = client.statistics.users == 1
+        yield websocket_row("native", websocket, echoed, shared, seconds)
+
+
+def websocket_asyncio(url: str, ca_file: str) -> Iterator[tuple[str, ...]]:
+    """`AsyncClient.websocket`, likewise."""
+
+    async def talk() -> tuple[str, ...]:
+        async with AsyncClient(verify=ca_file, proxies=False) as client:
+            await client.get(url.replace("ws", "http", 1))
+            async with client.websocket(url, ["demo"], compression=True, timeout=10) as websocket:
+                started = time.perf_counter()
+                await websocket.send(BODY)
+                echoed = await websocket.receive(10)
+                seconds = time.perf_counter() - started
+                shared = client.statistics.users == 1
+            return websocket_row("native asyncio", websocket, echoed, shared, seconds)
+
+    yield asyncio.run(talk())
+
+
+def websocket_row(
+    door: str, websocket: WebSocket | AsyncWebSocket, echoed: str | bytes | None, shared: bool, seconds: float
+) -> tuple[str, ...]:
+    """What one WebSocket showed. Over HTTP/2 it must have shared the connection of a request, over HTTP/1.1 it cannot."""
+    over_http2 = websocket.version == 2.0
+    if echoed != BODY or websocket.protocol != "demo" or websocket.close_code != 1000 or shared != over_http2:
+        raise SystemExit(f"the WebSocket of {door} did not work over HTTP/{websocket.version}")
+    security = "verified" if websocket.request is not None and websocket.request.get(":scheme") == "https" else "-"
+    compressed = "yes" if websocket.deflate else "no"
+    connection = "shared" if shared else "own"
+    return (
+        door,
+        "2" if over_http2 else "1.1",
+        security,
+        compressed,
+        str(len(echoed)),
+        connection,
+        f"{seconds * 1000:.2f} ms",
+    )
+
+
+def websockets() -> Iterator[tuple[str, ...]]:
+    """A WebSocket of either colour to each kind of server: a row for each."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    limits = H2Limits(enable_connect_protocol=True)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        ca_file = str(Path(folder) / "ca.pem")
+        authority.cert_pem.write_to_path(ca_file)
+        urls = []
+        for alpn in ((), ("http/1.1",), ("h2", "http/1.1")):
+            context = tls.new_server_context(alpn=alpn) if alpn else None
+            if context is not None:
+                certificate.configure_cert(context)
+            server = stack.enter_context(Server(echoing, context=context, h2_limits=limits))
+            urls.append(f"{'wss' if alpn else 'ws'}://localhost:{server.localname().port}/")
+        for door in (websocket_native, websocket_asyncio):
+            for url in urls:
+                yield from door(url, ca_file)
+
+
 def show(rows: list[Row]) -> None:
     """Print the table of the doors."""
     cells = [
@@ -238,9 +335,12 @@ def main() -> int:
             for target in targets:
                 rows += door(target)
         agent = list(user_agent(targets[0], targets[-1]))
+    talks = list(websockets())
     show(rows)
     print()
     show_table([("user agent", "HTTP", "TLS", "status", "seen by the other side"), *agent])
+    print()
+    show_table([("WebSocket", "HTTP", "TLS", "compressed", "echoed", "connection", "round trip"), *talks])
     return 0
 
 

@@ -24,7 +24,7 @@ def tables(text: str) -> list[tuple[str, list[str]]]:
 def test_what_it_shows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DEMO.parent))  # as when it is run as a script
     assert runpy.run_path(str(DEMO))["main"]() == 0
-    (header, lines), (agent_header, agent_lines) = tables(capsys.readouterr().out)
+    (header, lines), (agent_header, agent_lines), (talk_header, talk_lines) = tables(capsys.readouterr().out)
     assert header.split() == ["door", "HTTP", "TLS", "status", "bytes", "reused", "time"]
     rows = [line.rsplit(maxsplit=7) for line in lines]
     assert [(row[0], row[1], row[2], row[3], row[5]) for row in rows] == [
@@ -41,3 +41,10 @@ def test_what_it_shows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
         ("HSTS", "2", "verified", "200", "server: TLS from the first byte, asked for http"),
     ]
     assert cells[2][4].endswith(" for demo")
+    assert talk_header.split() == ["WebSocket", "HTTP", "TLS", "compressed", "echoed", "connection", "round", "trip"]
+    talks = [line.rsplit(maxsplit=7)[:6] for line in talk_lines]
+    assert talks == [
+        [door, version, tls, "yes", "2300", "shared" if version == "2" else "own"]
+        for door in ("native", "native asyncio")
+        for version, tls in SIGHTS
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drivetrain.engine import Headers, Server, get
+from drivetrain.engine import Headers, Server, WebSocket, connect_websocket, get
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -25,6 +25,20 @@ def hello(_: Server, stream: Any) -> None:
 def site() -> Iterator[str]:
     with Server(hello) as server:
         yield f"http://127.0.0.1:{server.localname().port}/"
+
+
+@pytest.fixture
+def chat() -> Iterator[str]:
+    def echo(_: Server, stream: Any) -> None:
+        websocket = WebSocket.from_stream(stream, stream.get_headers())
+        assert websocket is not None
+        websocket.accept(protocols=["chat.v1"])
+        with websocket:
+            for message in websocket:
+                websocket.send(message)
+
+    with Server(echo) as server:
+        yield f"ws://127.0.0.1:{server.localname().port}/"
 
 
 def run(example: str, names: dict[str, Any] | None = None) -> None:
@@ -56,3 +70,25 @@ def test_the_server_example_serves(capsys: pytest.CaptureFixture[str]) -> None:
 
     run(example.replace("port=8080", "port=0"), {"input": pressed})
     assert answers == ["you asked for /path\n"]
+
+
+@pytest.mark.parametrize("example", [example for example in EXAMPLES if "wss:" in example], ids=["sync", "asyncio"])
+def test_a_websocket_example_prints_what_came_back(example: str, chat: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(example.replace("wss://chat.example/", chat))
+    assert capsys.readouterr().out in ("hello chat.v1\n", "hello\n")
+
+
+def test_the_websocket_server_example_serves(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = [example for example in EXAMPLES if "Server(room" in example]
+    answers: list[Any] = []
+
+    def pressed(_: str) -> str:
+        port = re.search(r"port=(\d+)", capsys.readouterr().out)
+        assert port is not None
+        with connect_websocket(f"ws://127.0.0.1:{port.group(1)}/", ["chat.v1"], timeout=10) as websocket:
+            websocket.send("hello")
+            answers.extend([websocket.receive(10), websocket.protocol])
+        return ""
+
+    run(example.replace("port=8080", "port=0"), {"input": pressed})
+    assert answers == ["hello", "chat.v1"]

@@ -426,6 +426,7 @@ class H2Connection(H2Pushing):
                 self._flushing = False
                 self._write_fault = ClosedError("the connection was shut down for writing")
                 self._outbox.clear()
+                self.wake(self.room)  # the reader and a worker of a server may end the output at the same time
 
     def _is_finished(self) -> bool:
         return not self.streams or self._fault is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, TypeVar
 
 from ..backends.base import Address, ByteStream, Interrupted
@@ -10,7 +11,7 @@ from ..errors import ClosedError, EngineError, NetworkError, ReadError, ReadTime
 if TYPE_CHECKING:
     from .h2_stream import H2Stream
 
-__all__ = ["H2Tunnel"]
+__all__ = ["H2Passage", "H2Tunnel"]
 
 E = TypeVar("E", ReadError, WriteError)
 _CLOSED_HERE = "closed by this side"
@@ -224,3 +225,12 @@ class H2Tunnel(ByteStream):
     def fileno(self) -> int:
         """The descriptor of the connection, which carries other things too."""
         return -1 if self._closed else self._connection.stream.fileno()
+
+
+class H2Passage(H2Tunnel):
+    """What an extended CONNECT carries (RFC 8441): no tunnel to somebody else, so the connection's TLS is its own."""
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """See `ByteStream.ssl_object`."""
+        return self._connection.checktls()

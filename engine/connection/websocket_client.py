@@ -1,30 +1,28 @@
-"""The client's side of a WebSocket handshake, on a stream of either HTTP version; and a connection of its own for it.
+"""The client's side of a WebSocket handshake, on a stream of either HTTP version.
 
 What redirects, credentials and cookies are about is for others: a refusal is a `WebSocketHandshakeError` with the whole answer.
 """
 
 from __future__ import annotations
 
-from ..backends.base import Backend
+from ..backends.base import FOREVER
 from ..errors import (
     ConnectionClosed,
     EngineError,
     LocalProtocolError,
-    UsageError,
     WebSocketHandshakeError,
 )
 from ..protocol.websocket_handshake import Agreement, ClientHandshake
 from ..wire.headers import Headers
 from ..wire.uri import Uri
-from .connector import ClientConnection, ClientStream, OriginKey, open_connection
-from .dial import DialOptions, TlsOptions
+from .connector import ClientConnection, ClientStream
 from .h2_client_stream import H2ClientStream
 from .h2_connection import H2Connection
-from .h2_tunnel import H2Tunnel
+from .h2_tunnel import H2Passage
 from .websocket import WebSocketConnection
 from .websocket_options import DEFAULT_WEBSOCKET_OPTIONS, WebSocketOptions, build_websocket
 
-__all__ = ["client_handshake", "key_for", "open_websocket", "supports_websocket", "take_websocket"]
+__all__ = ["client_handshake", "supports_websocket", "take_websocket"]
 
 # How much of a refusal's body is kept, in bytes, and how long it is waited for, in seconds.
 _BODY_MAX = 64 * 1024
@@ -83,7 +81,9 @@ async def client_handshake(
         response = await stream.read_head(deadline)
     if response is None:
         raise ConnectionClosed("the server closed the connection without answering")
-    return await take_websocket(stream, handshake, request, response, options, owns_connection=owns_connection)
+    return await take_websocket(
+        stream, handshake, request, response, options, owns_connection=owns_connection, deadline=deadline
+    )
 
 
 async def take_websocket(
@@ -94,8 +94,12 @@ async def take_websocket(
     options: WebSocketOptions = DEFAULT_WEBSOCKET_OPTIONS,
     *,
     owns_connection: bool = True,
+    deadline: float = FOREVER,
 ) -> WebSocketConnection:
     """Make a WebSocket of a stream whose final response was read. See `client_handshake`.
+
+    Args:
+        deadline: for what a server that refuses has to say.
 
     Raises:
         WebSocketHandshakeError: there is none. Of a refusal the beginning of the body was read; the connection is not closed.
@@ -105,7 +109,7 @@ async def take_websocket(
         agreement = handshake.read_response(response, is_h2)
     except WebSocketHandshakeError as error:
         if response.get(":status") not in ("101", "200" if is_h2 else "101"):
-            error.body = await _read_refusal(stream)
+            error.body = await _read_refusal(stream, deadline)
         raise
     return _build(stream, agreement, request, response, options, owns_connection)
 
@@ -121,82 +125,19 @@ def _build(
     backend = stream.connection.backend
     if isinstance(stream, H2ClientStream):
         stream.limit_waits(None, None)
-        tunnel = H2Tunnel(stream, owns_connection)
+        tunnel = H2Passage(stream, owns_connection)
         return build_websocket(tunnel, backend, agreement, options, request, response, is_client=True, version=2.0)
     raw = stream.connection.take_socket()
     assert raw is not None  # the stream, which is not over, has the connection
     return build_websocket(raw, backend, agreement, options, request, response, is_client=True, version=1.1)
 
 
-async def _read_refusal(stream: ClientStream) -> bytes:
+async def _read_refusal(stream: ClientStream, deadline: float) -> bytes:
     body = bytearray()
-    deadline = stream.connection.backend.now() + _BODY_PATIENCE
+    deadline = min(deadline, stream.connection.backend.now() + _BODY_PATIENCE)
     try:
         while len(body) < _BODY_MAX and (piece := await stream.read_piece(deadline)) is not None:
             body += piece
     except EngineError:
         return bytes(body[:_BODY_MAX])  # what it has to say is of interest, no more
     return bytes(body[:_BODY_MAX])
-
-
-def key_for(
-    uri: Uri,
-    tls: TlsOptions | None = None,
-    dial: DialOptions | None = None,
-    *,
-    http2: bool = False,
-    unix_path: str | None = None,
-) -> OriginKey:
-    """What connections for a WebSocket are opened by: those of HTTP/1.1, unless `http2` wants the other tried first."""
-    secure = _SCHEMES[uri.scheme] == "https"
-    version = None if secure else 2.0
-    key = OriginKey(
-        _SCHEMES[uri.scheme],
-        uri.host,
-        uri.port,
-        (tls or TlsOptions()) if secure else None,
-        dial or DialOptions(),
-        version,
-        unix_path,
-    )
-    return key if http2 else key.pinned(1.1)
-
-
-async def open_websocket(
-    backend: Backend,
-    uri: Uri,
-    deadline: float,
-    handshake: ClientHandshake | None = None,
-    headers: Headers | None = None,
-    options: WebSocketOptions = DEFAULT_WEBSOCKET_OPTIONS,
-    key: OriginKey | None = None,
-) -> WebSocketConnection:
-    """Connect to the server itself and ask for a WebSocket, over HTTP/1.1 where HTTP/2 was tried and does not do.
-
-    Args:
-        backend: where to connect.
-        uri: of the scheme ws or wss.
-        deadline: on the backend's clock, for all of it.
-        handshake: what to offer; None for just a WebSocket and what `options` say about compression.
-        headers: further fields of the request.
-        options: settings of the WebSocket.
-        key: how to connect, None for `key_for(uri)`.
-
-    Raises:
-        UsageError: `uri` is of another scheme.
-        ConnectError, ResolveError, TLSError, CertificateError, ConnectTimeout: no connection could be made.
-        What `client_handshake` raises; but a refusal closes the connection.
-    """
-    if uri.scheme not in ("ws", "wss"):
-        raise UsageError(f"a WebSocket's URI is of the scheme ws or wss, not {uri.scheme}")
-    key = key_for(uri) if key is None else key
-    handshake = handshake or ClientHandshake(compression=options.deflate)
-    connection = await open_connection(backend, key, deadline)
-    try:
-        if not await supports_websocket(connection, deadline):
-            connection.close()
-            connection = await open_connection(backend, key.pinned(1.1), deadline)
-        return await client_handshake(connection.new_stream(), uri, handshake, deadline, headers, options)
-    except BaseException:
-        connection.close()
-        raise

@@ -371,5 +371,5 @@ class WebSocketCore(WebSocketOutput):
         return self.stream.peer_address
 
     def checktls(self) -> ssl.SSLObject | None:
-        """The TLS session of the connection, None in clear or over HTTP/2."""
+        """The TLS session of the connection, None in clear."""
         return self.stream.ssl_object

@@ -8,7 +8,7 @@ from ..errors import ClosedError, WebSocketHandshakeError
 from ..protocol.websocket_handshake import ServerHandshake, is_websocket_request
 from ..wire.headers import Headers
 from .h2_server_stream import H2ServerStream
-from .h2_tunnel import H2Tunnel
+from .h2_tunnel import H2Passage
 from .server_serving import ServerStream
 from .websocket import WebSocketConnection
 from .websocket_options import DEFAULT_WEBSOCKET_OPTIONS, WebSocketOptions, build_websocket
@@ -92,7 +92,7 @@ class WebSocketRequest:
             # Nothing may come for as long as there is nothing to say.
             stream.read_timeout = stream.write_timeout = None
             return build_websocket(
-                H2Tunnel(stream, owns_connection=False),
+                H2Passage(stream, owns_connection=False),
                 connection.backend,
                 agreement,
                 options,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,16 @@ from ..policy.compose import RequestOptions
 from ..policy.options import ClientOptions
 from ..policy.response_core import ResponseCore
 from ..policy.timeouts import TimeoutTypes
+from ..wire.headers import HeaderSource
 from .async_response import AsyncResponse
+from .async_websocket import AsyncWebSocket, PendingWebSocket
 from .client_base import ClientBase
+from .websocket_base import WebSocketPlan, take_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .websocket_base import WebSocketArguments
 
 __all__ = ["AsyncClient", "PendingResponse"]
 
@@ -125,6 +130,17 @@ class AsyncClient(ClientBase[AsyncioBackend]):
     async def delete(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """`request("DELETE", …)`."""
         return await self._complete("DELETE", url, options)
+
+    def websocket(
+        self,
+        url: str,
+        protocols: Sequence[str] = (),
+        headers: HeaderSource | None = None,
+        **options: Unpack[WebSocketArguments],
+    ) -> PendingWebSocket:
+        """Connect a WebSocket: `async with` it, or await it and close it. See `Client.websocket`."""
+        settings, rest = take_settings(options)
+        return PendingWebSocket(AsyncWebSocket._of(WebSocketPlan(url, protocols, headers, self, rest), None, settings))
 
     async def close(self) -> None:
         """Close idle connections now and those in use when their responses end. Later requests raise `ClosedError`."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Coroutine, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
 from ..backends.asyncio_ import AsyncioBackend
-from ..backends.base import FOREVER
-from ..connection.dial import DialOptions, TlsOptions
 from ..connection.server_serving import ServerStream
-from ..connection.websocket_client import open_websocket
 from ..connection.websocket_sending import OutgoingMessage
 from ..connection.websocket_server import WebSocketRequest
 from ..errors import WebSocketHandshakeError
+from ..policy.options import ClientOptions
 from ..protocol.websocket_events import Frame
 from ..protocol.websocket_machine import MessageKind, Payload
 from ..wire.headers import Headers, HeaderSource
 from ..wire.uri import Uri
-from .websocket_base import WebSocketBase, WebSocketPlan, accept_request, refuse_request
+from .websocket_base import WebSocketBase, WebSocketPlan, accept_request, refuse_request, take_settings
 
-__all__ = ["AsyncMessages", "AsyncPieces", "AsyncWebSocket", "connect_async_websocket"]
+__all__ = ["AsyncMessages", "AsyncPieces", "AsyncWebSocket", "PendingWebSocket", "connect_async_websocket"]
 
 
 class AsyncMessages:
@@ -105,12 +103,7 @@ class AsyncWebSocket(WebSocketBase):
         uri: str | Uri,
         protocols: Sequence[str] = (),
         headers: HeaderSource | None = None,
-        *,
-        tls: TlsOptions | None = None,
-        dial: DialOptions | None = None,
-        http2: bool = False,
-        unix_path: str | None = None,
-        **settings: Any,
+        **options: Any,
     ) -> AsyncWebSocket:
         """A client's WebSocket, to be connected by `connect`.
 
@@ -118,13 +111,14 @@ class AsyncWebSocket(WebSocketBase):
             uri: of the scheme ws or wss.
             protocols: the subprotocols it speaks, the best first.
             headers: further fields of the request.
-            tls, dial, http2, unix_path: see `WebSocketPlan`.
-            settings: attributes of `WebSocketBase` to set.
+            options: settings of the client that it makes for itself, see `ClientOptions`; and attributes of `WebSocketBase`
+                to set, `limits` among them.
 
         Raises:
             InvalidURL, UsageError: nothing can be connected to that.
         """
-        return cls._of(WebSocketPlan(uri, protocols, headers, tls, dial, http2, unix_path), None, settings)
+        settings, rest = take_settings(options)
+        return cls._of(WebSocketPlan(uri, protocols, headers, ClientOptions(**rest), {}), None, settings)
 
     @classmethod
     def from_stream(cls, stream: ServerStream, headers: Headers, **settings: Any) -> AsyncWebSocket | None:
@@ -152,12 +146,12 @@ class AsyncWebSocket(WebSocketBase):
         await refuse_request(stream, error, timeout)
 
     async def connect(self, timeout: float | None = None) -> None:
-        """Connect to the server and make the handshake. See `open_websocket`."""
-        plan, handshake, options = self._planned()
-        backend = AsyncioBackend()
-        deadline = FOREVER if timeout is None else backend.now() + timeout
-        opening = open_websocket(backend, plan.uri, deadline, handshake, plan.headers, options, plan.key)
-        self._core = await opening
+        """Connect to the server and make the handshake, as a client makes requests. See `establish_websocket`.
+
+        Args:
+            timeout: seconds for all of it; None for the limits of the client.
+        """
+        self._core = await self._opening(AsyncioBackend(), timeout)
 
     async def accept(
         self,
@@ -273,14 +267,40 @@ class AsyncWebSocket(WebSocketBase):
         await self.close(1011 if isinstance(error, Exception) else 1000)
 
 
-async def connect_async_websocket(
+class PendingWebSocket:
+    """A WebSocket about to be connected: await it, or use it as an async context manager, which closes it."""
+
+    __slots__ = ("_timeout", "_websocket")
+
+    def __init__(self, websocket: AsyncWebSocket, timeout: float | None = None) -> None:
+        self._websocket = websocket
+        self._timeout = timeout
+
+    def __await__(self) -> Generator[Any, Any, AsyncWebSocket]:
+        return self._connect().__await__()
+
+    async def _connect(self) -> AsyncWebSocket:
+        await self._websocket.connect(self._timeout)
+        return self._websocket
+
+    async def __aenter__(self) -> AsyncWebSocket:
+        return await self._connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._websocket.__aexit__(kind, error, traceback)
+
+
+def connect_async_websocket(
     uri: str | Uri,
     protocols: Sequence[str] = (),
     headers: HeaderSource | None = None,
     timeout: float | None = None,
     **options: Any,
-) -> AsyncWebSocket:
-    """A client's WebSocket, connected. See `AsyncWebSocket.from_uri` for the arguments, and `AsyncWebSocket.connect`."""
-    websocket = AsyncWebSocket.from_uri(uri, protocols, headers, **options)
-    await websocket.connect(timeout)
-    return websocket
+) -> PendingWebSocket:
+    """Connect a WebSocket on a client of its own: await it, or `async with` it.
+
+    See `AsyncWebSocket.from_uri` for the arguments, and `AsyncWebSocket.connect`.
+    """
+    return PendingWebSocket(AsyncWebSocket.from_uri(uri, protocols, headers, **options), timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,16 @@ from ..policy.bodies import BodySource
 from ..policy.compose import RequestOptions
 from ..policy.options import ClientOptions
 from ..policy.timeouts import TimeoutTypes
+from ..wire.headers import HeaderSource
 from .client_base import ClientBase
 from .response import Response
+from .websocket import WebSocket
+from .websocket_base import WebSocketPlan, take_settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from .websocket_base import WebSocketArguments
 
 __all__ = ["Client"]
 
@@ -100,6 +106,34 @@ class Client(ClientBase[BlockingBackend]):
     def delete(self, url: str, **options: Unpack[RequestOptions]) -> Response:
         """`request("DELETE", …)`."""
         return run(self._complete("DELETE", url, options))
+
+    def websocket(
+        self,
+        url: str,
+        protocols: Sequence[str] = (),
+        headers: HeaderSource | None = None,
+        **options: Unpack[WebSocketArguments],
+    ) -> WebSocket:
+        """Connect a WebSocket; use it as a context manager, or close it.
+
+        Over TLS it shares the connection of the requests where the server takes that (RFC 8441); otherwise, and in clear
+        unless `version` is 2, it has one of HTTP/1.1 for itself. It outlives the client's `close`.
+
+        Args:
+            url: of the scheme ws or wss.
+            protocols: the subprotocols it speaks, the best first.
+            headers: further fields of the request, such as Origin; they replace the client's of the same name.
+            options: see `WebSocketArguments`.
+
+        Raises:
+            WebSocketHandshakeError: the server refused; it has status, headers and body.
+            UsageError: not such a URL, or fields that belong to the handshake.
+            EngineError: as requests do.
+        """
+        settings, rest = take_settings(options)
+        websocket = WebSocket._of(WebSocketPlan(url, protocols, headers, self, rest), None, settings)
+        websocket.connect()
+        return websocket
 
     def close(self) -> None:
         """Close idle connections now and those in use when their responses end. Later requests raise `ClosedError`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..backends.base import Backend
 from ..connection.pool_limits import PoolStatistics
 from ..connection.proxy import Proxy
+from ..connection.websocket import WebSocketConnection
+from ..connection.websocket_options import WebSocketOptions
 from ..policy.auth import make_auth
 from ..policy.bodies import BodySource
 from ..policy.compose import Composer, RequestOptions
@@ -17,7 +20,9 @@ from ..policy.redirects import RedirectPolicy
 from ..policy.response_core import ResponseCore
 from ..policy.rules import NO_RULES
 from ..policy.timeouts import NO_TIMEOUTS, TimeoutTypes
+from ..policy.websockets import compose_websocket, establish_websocket
 from ..wire.headers import Headers
+from ..wire.uri import Uri
 
 __all__ = ["ClientBase"]
 
@@ -71,10 +76,39 @@ class ClientBase(Generic[B]):
         if "timeout" in given:
             timeouts = timeouts_of(given.pop("timeout"), timeouts)
         if "follow_redirects" in given:
-            redirects = redirects if given.pop("follow_redirects") else self._no_redirects
-            if redirects is self._redirects and not redirects.follow:
-                redirects = RedirectPolicy(True, redirects.limit, redirects.post301, redirects.post302)
+            redirects = self._redirect_policy(given.pop("follow_redirects"))
         return await self._agent.send(self._composer.compose(method, url, **given), timeouts, redirects)
+
+    def _redirect_policy(self, follow: bool) -> RedirectPolicy:
+        """What a request's `follow_redirects` makes of the client's setting."""
+        redirects = self._redirects
+        if not follow:
+            return self._no_redirects
+        if redirects.follow:
+            return redirects
+        return RedirectPolicy(True, redirects.limit, redirects.post301, redirects.post302)
+
+    async def _open_websocket(
+        self,
+        uri: Uri,
+        protocols: Sequence[str],
+        headers: Headers,
+        settings: WebSocketOptions,
+        options: Mapping[str, Any],
+        timeout: float | None,
+    ) -> WebSocketConnection:
+        """Compose a handshake and send it; `timeout` is the total of this call, where there is one."""
+        outgoing = compose_websocket(
+            self._composer, self._agent.origins, uri, protocols, headers, options.get("auth"), settings.deflate
+        )
+        timeouts, redirects = self._timeouts, self._redirects
+        if "timeout" in options:
+            timeouts = timeouts_of(options["timeout"], timeouts)
+        if timeout is not None:
+            timeouts = timeouts.with_total(timeout)
+        if "follow_redirects" in options:
+            redirects = self._redirect_policy(options["follow_redirects"])
+        return await establish_websocket(self._agent, outgoing, timeouts, redirects, settings)
 
     async def _exchange(
         self,

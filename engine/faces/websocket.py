@@ -6,20 +6,18 @@ from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from ..backends.base import FOREVER
 from ..backends.blocking import BlockingBackend, run
-from ..connection.dial import DialOptions, TlsOptions
-from ..connection.websocket_client import open_websocket
 from ..connection.websocket_sending import OutgoingMessage
 from ..connection.websocket_server import WebSocketRequest
 from ..errors import WebSocketHandshakeError
+from ..policy.options import ClientOptions
 from ..protocol.websocket_events import Frame
 from ..protocol.websocket_machine import MessageKind, Payload
 from ..wire.headers import Headers, HeaderSource
 from ..wire.uri import Uri
 from .driven import Driver
 from .stream import Stream
-from .websocket_base import WebSocketBase, WebSocketPlan, accept_request, refuse_request
+from .websocket_base import WebSocketBase, WebSocketPlan, accept_request, refuse_request, take_settings
 
 __all__ = ["Messages", "Pieces", "WebSocket", "connect_websocket"]
 
@@ -87,12 +85,7 @@ class WebSocket(WebSocketBase):
         uri: str | Uri,
         protocols: Sequence[str] = (),
         headers: HeaderSource | None = None,
-        *,
-        tls: TlsOptions | None = None,
-        dial: DialOptions | None = None,
-        http2: bool = False,
-        unix_path: str | None = None,
-        **settings: Any,
+        **options: Any,
     ) -> WebSocket:
         """A client's WebSocket, to be connected by `connect`.
 
@@ -100,13 +93,14 @@ class WebSocket(WebSocketBase):
             uri: of the scheme ws or wss.
             protocols: the subprotocols it speaks, the best first.
             headers: further fields of the request.
-            tls, dial, http2, unix_path: see `WebSocketPlan`.
-            settings: attributes of `WebSocketBase` to set.
+            options: settings of the client that it makes for itself, see `ClientOptions`; and attributes of `WebSocketBase`
+                to set, `limits` among them.
 
         Raises:
             InvalidURL, UsageError: nothing can be connected to that.
         """
-        return cls._of(WebSocketPlan(uri, protocols, headers, tls, dial, http2, unix_path), None, settings)
+        settings, rest = take_settings(options)
+        return cls._of(WebSocketPlan(uri, protocols, headers, ClientOptions(**rest), {}), None, settings)
 
     @classmethod
     def from_stream(cls, stream: Stream[Any], headers: Headers, **settings: Any) -> WebSocket | None:
@@ -136,12 +130,12 @@ class WebSocket(WebSocketBase):
         stream.drive(refuse_request(stream.core, error, timeout))
 
     def connect(self, timeout: float | None = None) -> None:
-        """Connect to the server and make the handshake. See `open_websocket`."""
-        plan, handshake, options = self._planned()
-        backend = BlockingBackend()
-        deadline = FOREVER if timeout is None else backend.now() + timeout
-        opening = open_websocket(backend, plan.uri, deadline, handshake, plan.headers, options, plan.key)
-        self._core = self._drive(opening)
+        """Connect to the server and make the handshake, as a client makes requests. See `establish_websocket`.
+
+        Args:
+            timeout: seconds for all of it; None for the limits of the client.
+        """
+        self._core = self._drive(self._opening(BlockingBackend(), timeout))
 
     def accept(
         self,
@@ -264,7 +258,7 @@ def connect_websocket(
     timeout: float | None = None,
     **options: Any,
 ) -> WebSocket:
-    """A client's WebSocket, connected. See `WebSocket.from_uri` for the arguments, and `WebSocket.connect`."""
+    """A client's WebSocket, connected on a client of its own. See `WebSocket.from_uri` and `WebSocket.connect`."""
     websocket = WebSocket.from_uri(uri, protocols, headers, **options)
     websocket.connect(timeout)
     return websocket

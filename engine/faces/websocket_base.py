@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar
 
-from ..backends.base import FOREVER, Address
-from ..connection.connector import OriginKey
-from ..connection.dial import DialOptions, TlsOptions
+from ..backends.base import FOREVER, Address, Backend
 from ..connection.server_serving import ServerStream
 from ..connection.websocket import CLOSE_TIMEOUT, WebSocketConnection
-from ..connection.websocket_client import key_for
 from ..connection.websocket_options import WebSocketOptions
 from ..connection.websocket_server import WebSocketRequest, refuse_websocket
 from ..errors import UsageError, WebSocketHandshakeError
+from ..policy.auth import AuthSource
+from ..policy.options import ClientOptions
+from ..policy.timeouts import TimeoutTypes
+from ..policy.websockets import check_websocket_uri
 from ..protocol.websocket_deflate import DeflateOptions, DeflateParameters
 from ..protocol.websocket_events import Close
 from ..protocol.websocket_handshake import ClientHandshake
 from ..protocol.websocket_limits import DEFAULT_WEBSOCKET_LIMITS, WebSocketLimits
 from ..wire.headers import Headers, HeaderSource
 from ..wire.uri import Uri, parse_uri
+from .client_base import ClientBase
 
-__all__ = ["WebSocketBase", "WebSocketPlan", "accept_request", "refuse_request"]
+__all__ = [
+    "WebSocketArguments",
+    "WebSocketBase",
+    "WebSocketPlan",
+    "accept_request",
+    "refuse_request",
+    "take_settings",
+]
 
 W = TypeVar("W", bound="WebSocketBase")
+
+_SETTINGS = ("close_timeout", "compression", "limits", "ping_interval", "ping_timeout")
+
+
+class WebSocketArguments(TypedDict, total=False):
+    """Keyword arguments of `Client.websocket` and `AsyncClient.websocket`.
+
+    Keys:
+        auth: how to authenticate, instead of the client's way.
+        timeout: seconds for opening it, or a `Timeouts`; None for no limit at all. Without it the client's.
+        follow_redirects: without it the client's setting.
+        close_timeout, compression, limits, ping_interval, ping_timeout: see `WebSocketOptions`.
+    """
+
+    auth: AuthSource
+    timeout: TimeoutTypes
+    follow_redirects: bool
+    close_timeout: float
+    compression: DeflateOptions | bool
+    limits: WebSocketLimits
+    ping_interval: float | None
+    ping_timeout: float | None
 
 
 class WebSocketPlan:
@@ -34,30 +65,50 @@ class WebSocketPlan:
         uri: of the scheme ws or wss.
         protocols: the subprotocols it speaks, the best first.
         headers: further fields of the request.
-        tls: how to speak TLS.
-        dial: how to connect.
-        http2: whether to try HTTP/2 first.
-        unix_path: a socket to connect to instead of the URI's host.
+        client: the client to connect by, or the settings of one of its own.
+        options: of `WebSocketArguments`, those that are not settings of the WebSocket.
+
+    Raises:
+        InvalidURL, UsageError: nothing can be connected to that.
+        TypeError: there is no such option.
     """
 
-    __slots__ = ("headers", "key", "protocols", "uri")
+    __slots__ = ("_client", "_options", "headers", "protocols", "uri")
 
     def __init__(
         self,
         uri: str | Uri,
-        protocols: Sequence[str] = (),
-        headers: HeaderSource | None = None,
-        tls: TlsOptions | None = None,
-        dial: DialOptions | None = None,
-        http2: bool = False,
-        unix_path: str | None = None,
+        protocols: Sequence[str],
+        headers: HeaderSource | None,
+        client: ClientBase[Any] | ClientOptions,
+        options: Mapping[str, Any],
     ) -> None:
-        self.uri = parse_uri(uri) if isinstance(uri, str) else uri
-        if self.uri.scheme not in ("ws", "wss"):
-            raise UsageError(f"a WebSocket's URI is of the scheme ws or wss, not {self.uri.scheme}")
-        self.protocols = tuple(protocols)
+        self.uri = check_websocket_uri(parse_uri(uri) if isinstance(uri, str) else uri)
+        self.protocols = ClientHandshake(protocols).protocols
         self.headers = Headers(headers)
-        self.key: OriginKey = key_for(self.uri, tls, dial, http2=http2, unix_path=unix_path)
+        unknown = set(options) - {"auth", "follow_redirects", "timeout"}
+        if unknown:
+            raise TypeError(f"unknown option {min(unknown)!r}")
+        self._client = client
+        self._options = options
+
+    async def open(self, backend: Backend, settings: WebSocketOptions, timeout: float | None) -> WebSocketConnection:
+        """Connect. A client of its own ends with what it was made for."""
+        lasting = isinstance(self._client, ClientBase)
+        client = self._client if isinstance(self._client, ClientBase) else ClientBase(backend, self._client)
+        try:
+            return await client._open_websocket(
+                self.uri, self.protocols, self.headers, settings, self._options, timeout
+            )
+        finally:
+            if not lasting:
+                client._agent.close()
+
+
+def take_settings(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tell the settings of a WebSocket from the other options."""
+    settings = {name: value for name, value in options.items() if name in _SETTINGS}
+    return settings, {name: value for name, value in options.items() if name not in _SETTINGS}
 
 
 class WebSocketBase:
@@ -93,7 +144,7 @@ class WebSocketBase:
     def _of(cls: type[W], plan: WebSocketPlan | None, request: WebSocketRequest | None, settings: dict[str, Any]) -> W:
         self = cls(plan, request)
         for name, value in settings.items():
-            if name not in ("close_timeout", "compression", "limits", "ping_interval", "ping_timeout"):
+            if name not in _SETTINGS:
                 raise TypeError(f"unknown setting {name!r}")
             setattr(self, name, value)
         return self
@@ -103,14 +154,13 @@ class WebSocketBase:
             self.compression, self.limits, self.close_timeout, self.ping_interval, self.ping_timeout
         )
 
-    def _planned(self) -> tuple[WebSocketPlan, ClientHandshake, WebSocketOptions]:
-        """What to connect by."""
+    def _opening(self, backend: Backend, timeout: float | None) -> Coroutine[Any, Any, WebSocketConnection]:
+        """What connects it."""
         if self._plan is None:
             raise UsageError("a server's WebSocket is accepted, not connected")
         if self._core is not None:
             raise UsageError("the WebSocket was connected before")
-        options = self._options()
-        return self._plan, ClientHandshake(self._plan.protocols, options.deflate), options
+        return self._plan.open(backend, self._options(), timeout)
 
     def _requested(self) -> WebSocketRequest:
         """What to accept."""

@@ -153,7 +153,7 @@ class DigestAuth(Auth):
                     target = _target(outgoing, proxy)
                     whole = body.whole if body is not None else b""
                     with self._lock:
-                        value = session.authorize(outgoing.method, target, whole)
+                        value = session.authorize(outgoing.method_on_the_wire, target, whole)
                     outgoing.headers.upsert(answers, value, True)
             answer = yield outgoing
             if answer.status != status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..connection.connector import OriginKey
@@ -29,6 +30,7 @@ class Origins:
         self._dial = dial
         self._settings = settings
         self._keys: dict[tuple[object, ...], OriginKey] = {}
+        self._without_websockets: dict[OriginKey, OriginKey] = {}
 
     def key_for(self, uri: Uri, proxy: Proxy | None = None) -> OriginKey:
         """The key for a URI's origin, through `proxy`; raises `InvalidURL` for a scheme other than http and https."""
@@ -49,6 +51,21 @@ class Origins:
         pinned = key.pinned(version)
         place = (key.scheme, key.host, key.port)
         self._remember(place if key.proxy is None else (*place, key.proxy), pinned)
+        return pinned
+
+    def websocket_key_for(self, uri: Uri, proxy: Proxy | None = None) -> OriginKey:
+        """`key_for` for WebSockets, which go through every proxy by a tunnel (RFC 6455 section 4.1)."""
+        if proxy is None or uri.scheme == "https":
+            key = self.key_for(uri, proxy)
+        else:
+            key = replace(self.key_for(uri), scheme="ws").through(proxy)
+        return self._without_websockets.get(key, key)
+
+    def pin_websocket(self, key: OriginKey) -> OriginKey:
+        """The key for HTTP/1.1, which WebSockets to the same origin get from now on: over HTTP/2 it takes none."""
+        if len(self._without_websockets) >= _MAX_KEYS:
+            self._without_websockets.clear()
+        pinned = self._without_websockets[key] = key.pinned(1.1)
         return pinned
 
     def _remember(self, identity: tuple[object, ...], key: OriginKey) -> None:

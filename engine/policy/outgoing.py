@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from ..connection.connector import OriginKey
+from ..connection.connector import ClientConnection, OriginKey
 from ..connection.proxy import Proxy
 from ..wire.headers import Headers
 from ..wire.uri import Uri
 from .bodies import RequestBody
+from .origins import Origins
 from .proxies import for_origin, forwarded
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ class Outgoing:
         key_for: makes keys for it, where its client does not.
         own_cookies: the Cookie field that the program gave, once that is told from the store's.
         continue_wait: seconds to wait for 100 Continue when the headers announce that (RFC 9110 section 10.1.1).
+        is_websocket: whether it asks for a WebSocket: `meet` is then called before it is sent.
     """
+
+    is_websocket: ClassVar[bool] = False
 
     __slots__ = ("auth", "body", "continue_wait", "headers", "key", "key_for", "method", "own_cookies", "uri")
 
@@ -49,6 +53,28 @@ class Outgoing:
         self.auth: Auth | None = None
         self.key_for: KeyMaker | None = None
         self.own_cookies: str | None = None
+
+    async def meet(self, connection: ClientConnection, deadline: float) -> None:
+        """Told the connection it is about to be sent on, where it depends on that what is sent.
+
+        Raises:
+            H2Error: HTTP_1_1_REQUIRED, where that connection will not do.
+        """
+
+    def pin_http1(self, origins: Origins) -> None:
+        """Send it over HTTP/1.1 from now on, and those like it."""
+        self.key = origins.pin(self.key, 1.1)
+
+    def following(
+        self, method: str, uri: Uri, headers: Headers, body: RequestBody | None, origins: Origins
+    ) -> Outgoing:
+        """The request that a redirect asks for in the place of this one."""
+        return Outgoing(method, uri, headers, body, origins.key_for(uri))
+
+    @property
+    def method_on_the_wire(self) -> str:
+        """The method as the origin sees it."""
+        return self.method
 
     def headers_on_the_wire(self) -> Headers:
         """The headers as the next hop gets them: a proxy that is sent the request itself, or the origin."""

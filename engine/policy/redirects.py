@@ -15,9 +15,10 @@ from ..wire.headers import Headers
 from ..wire.uri import Uri, parse_uri, resolve_reference
 from .compose import basic_credentials
 
-__all__ = ["RedirectPolicy", "is_redirect", "next_location", "redirected_headers", "redirected_method"]
+__all__ = ["RedirectPolicy", "as_http", "is_redirect", "next_location", "redirected_headers", "redirected_method"]
 
 _STATUSES = frozenset({301, 302, 303, 307, 308})
+_SCHEMES = {"ws": "http", "wss": "https"}
 _CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 _USERINFO = re.compile(r"//[^/?#]*@")
 _FOREIGN = re.compile(rb"[\x80-\xff]")
@@ -53,8 +54,10 @@ def is_redirect(status: int, headers: Headers) -> bool:
     return status in _STATUSES and headers.has("location")
 
 
-def next_location(uri: Uri, headers: Headers, chain: tuple[str, ...]) -> Uri:
+def next_location(uri: Uri, headers: Headers, chain: tuple[str, ...], is_websocket: bool = False) -> Uri:
     """Where a redirect response to a request for `uri` leads; a fragment is inherited (RFC 9110 section 10.2.2).
+
+    For a WebSocket, ws and wss are followed as well, as http and https.
 
     Raises:
         RedirectError: Location is malformed, or names a scheme that is not followed.
@@ -65,11 +68,19 @@ def next_location(uri: Uri, headers: Headers, chain: tuple[str, ...]) -> Uri:
     except InvalidURL as error:
         location = _USERINFO.sub("//", location, count=1)
         raise RedirectError(f"cannot follow the redirect to {location[:200]!r}: {error}", (*chain, location)) from error
+    if is_websocket:
+        target = as_http(target)
     if target.scheme not in ("http", "https"):
         raise RedirectError(f"a redirect to the scheme {target.scheme!r} is not followed", (*chain, str(target)))
     if target.fragment is None and uri.fragment is not None:
         target = Uri(target.scheme, target.userinfo, target.host, target.port, target.target, uri.fragment)
     return target
+
+
+def as_http(uri: Uri) -> Uri:
+    """`uri` with http for ws and https for wss: what the handshake of a WebSocket is a request for (RFC 6455 section 3)."""
+    scheme = _SCHEMES.get(uri.scheme)
+    return uri if scheme is None else Uri(scheme, uri.userinfo, uri.host, uri.port, uri.target, uri.fragment)
 
 
 def _as_text(location: str) -> str:

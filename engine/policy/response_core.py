@@ -205,6 +205,11 @@ class ResponseCore:
             self._given_back = True
             self._agent.finished(self)
 
+    def part_from_connection(self) -> ClientConnection:
+        """The connection, which is the caller's from now on: nothing is given back, and nothing closed."""
+        self._given_back = True
+        return self.connection
+
     def close(self) -> None:
         """Give the response up; idempotent, never waits.
 

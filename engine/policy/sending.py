@@ -132,6 +132,10 @@ class Sender:
                 timings.connected = self.backend.now()
                 stream = connection.new_stream()
                 stream.limit_waits(timeouts.read, timeouts.write)
+                if outgoing.is_websocket:
+                    patience = timeouts.read
+                    until = deadline if patience is None else min(deadline, self.backend.now() + patience)
+                    await outgoing.meet(connection, until)
                 await self._exchange(stream, outgoing, deadline, early)
                 timings.head_received = self.backend.now()
                 return ResponseCore(self, outgoing, stream, reused, deadline, timings, early)
@@ -146,7 +150,7 @@ class Sender:
                     if not outgoing.key.upgrade:
                         raise
                     # Some servers give up what was upgraded as soon as it is idle.
-                    outgoing.key = self.origins.pin(outgoing.key, 1.1)
+                    outgoing.pin_http1(self.origins)
             except _BROKEN:
                 answered = bool(early) or (stream is not None and stream.was_answered)
                 self._drop(connection, stream)
@@ -158,7 +162,7 @@ class Sender:
                 wants_h1 = error.code == H2ErrorCode.HTTP_1_1_REQUIRED and outgoing.key.version is None
                 if not wants_h1 or early or not (body is None or body.is_replayable):
                     raise
-                outgoing.key = self.origins.pin(outgoing.key, 1.1)
+                outgoing.pin_http1(self.origins)
             except BaseException:
                 self._drop(connection, stream)
                 raise

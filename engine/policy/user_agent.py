@@ -123,7 +123,7 @@ class UserAgent(Sender):
         chain: tuple[str, ...] = (str(response.outgoing.uri),)
         while is_redirect(response.status, response.headers):
             try:
-                target = next_location(response.outgoing.uri, response.headers, chain)
+                target = next_location(response.outgoing.uri, response.headers, chain, response.outgoing.is_websocket)
                 chain = (*chain, str(target))
                 if len(history) >= policy.limit:
                     raise TooManyRedirects(f"more than {policy.limit} redirects", chain)
@@ -148,7 +148,7 @@ class UserAgent(Sender):
         headers.upsert(":scheme", target.scheme)
         headers.upsert(":authority", target.authority)
         headers.upsert(":path", target.target)
-        outgoing = Outgoing(method, target, headers, body, self.origins.key_for(target))
+        outgoing = source.following(method, target, headers, body, self.origins)
         outgoing.continue_wait = source.continue_wait
         same = source.uri.origin == target.origin
         if source.own_cookies is not None:

@@ -24,6 +24,7 @@ from .websocket_deflate import DeflateOptions, DeflateParameters
 from .websocket_extensions import Extension, accept_deflate, format_offer, parse_extensions, read_answer
 
 __all__ = [
+    "HANDSHAKE_FIELDS",
     "Agreement",
     "ClientHandshake",
     "ServerHandshake",
@@ -34,8 +35,7 @@ __all__ = [
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = "13"
 _IS_TOKEN = re.compile(TOKEN).fullmatch
-# What the handshake itself says; nobody else may.
-_OWN = frozenset(
+HANDSHAKE_FIELDS = frozenset(
     (
         "upgrade",
         "connection",
@@ -48,6 +48,7 @@ _OWN = frozenset(
         "transfer-encoding",
     )
 )
+"""What the handshake itself says, or must not say; in lower case. No other part of a program may."""
 
 
 class Agreement(NamedTuple):
@@ -127,7 +128,7 @@ class ClientHandshake:
         pseudo += [(":scheme", scheme), (":authority", authority), (":path", target)]
         headers = Headers.adopt(pseudo + self.request_fields(is_h2))
         for name, value in extra or ():
-            if name.lower() in _OWN or name[:1] == ":":
+            if name.lower() in HANDSHAKE_FIELDS or name[:1] == ":":
                 raise UsageError(f"{name} belongs to the handshake")
             if not (is_h2 and name.lower() == "host"):
                 headers.append(name, value)
@@ -312,7 +313,7 @@ class ServerHandshake:
             fields.append(("sec-websocket-extensions", deflate[0]))
         headers = Headers.adopt(fields)
         for name, value in extra or ():
-            if name.lower() in _OWN:
+            if name.lower() in HANDSHAKE_FIELDS:
                 raise UsageError(f"{name} belongs to the handshake")
             if name != ":status":
                 headers.append(name, value)

@@ -10,6 +10,7 @@ import pytest
 
 from drivetrain.engine.backends.base import FOREVER
 from drivetrain.engine.backends.blocking import run
+from drivetrain.engine.backends.memory import MemoryStream
 from drivetrain.engine.errors import ClosedError, EngineError, PoolTimeout, ReadTimeout, WriteTimeout
 from tests.connection.h2_support import (
     DataFrame,
@@ -194,6 +195,31 @@ def test_many_who_wait_for_few_places() -> None:
         assert not both.client._waiting
 
     both.run(main())
+
+
+def test_two_who_end_the_output_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's reader and the worker of its last stream may: the second is not left waiting for the first."""
+    peer = Peer("server")
+    backend = peer.backend
+    send_eof = MemoryStream.send_eof
+
+    async def send_slowly(stream: MemoryStream, deadline: float) -> None:
+        await backend.sleep_until(backend.now() + 1)
+        await send_eof(stream, deadline)
+
+    async def end() -> None:
+        with contextlib.suppress(ClosedError):  # it has ended
+            await peer.connection.end_output(backend.now() + 60)
+
+    async def main() -> None:
+        await begun(peer)
+        before = backend.now()
+        for task in [backend.spawn(end(), name) for name in ("reader", "worker")]:
+            assert await task.join(FOREVER)
+        assert backend.now() == before + 1
+
+    monkeypatch.setattr(MemoryStream, "send_eof", send_slowly)
+    peer.run(main())
 
 
 class TestThreads:

@@ -7,14 +7,14 @@ import inspect
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from drivetrain.engine import AsyncClient, Client
+from drivetrain.engine import AsyncClient, AsyncWebSocket, Client
 from drivetrain.engine.faces.async_client import PendingResponse
 from drivetrain.engine.faces.async_response import AsyncRawBody, AsyncResponse, AsyncUnits
 
 __all__ = ["COLOURS", "Clients", "Driven"]
 
 COLOURS = ("blocking", "asyncio")
-_WRAPPED = (AsyncClient, AsyncRawBody, AsyncResponse, AsyncUnits, PendingResponse)
+_WRAPPED = (AsyncClient, AsyncRawBody, AsyncResponse, AsyncUnits, AsyncWebSocket, PendingResponse)
 
 
 class Driven:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Any
 
-from drivetrain.engine import Headers, Server, Stream
+from drivetrain.engine import H2Limits, Headers, Server, Stream, WebSocket
+from drivetrain.engine.errors import WebSocketError
 from tests.faces.colours import Clients
 from tests.faces.site import Site, Target
 from tests.support.certificates import Certificates
 
-__all__ = ["NAMES", "Origin", "Page", "World", "moved", "say"]
+__all__ = ["NAMES", "Origin", "Page", "World", "echo", "moved", "say"]
 
 NAMES = ("origin.example", "sub.origin.example", "other.example")
 Page = Callable[[Target], None]
@@ -42,6 +44,10 @@ class Origin(Site):
     def at(self, path: str = "/", host: str = NAMES[0]) -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
 
+    def ws(self, path: str = "/", host: str = NAMES[0]) -> str:
+        """`at` as the address of a WebSocket."""
+        return self.at(path, host).replace("http", "ws", 1)
+
     @property
     def port(self) -> int:
         return int(self.server.localname().port)
@@ -70,6 +76,20 @@ def moved(to: str, status: int = 302, *fields: tuple[str, str]) -> Page:
     return say(status, ("location", to), *fields, body=b"over there")
 
 
+def echo(*fields: tuple[str, str], protocols: tuple[str, ...] = (), compression: bool = False) -> Page:
+    """A WebSocket that sends back what it gets; `fields` go into the answer to its handshake."""
+
+    def page(target: Target) -> None:
+        websocket = WebSocket.from_stream(target.stream, target.headers, compression=compression)
+        assert websocket is not None
+        websocket.accept(Headers(fields), protocols)
+        with contextlib.suppress(WebSocketError), websocket:
+            for message in websocket:
+                websocket.send(message)
+
+    return page
+
+
 class World:
     """One origin in clear and one over TLS, both of which answer for all of `NAMES`.
 
@@ -77,13 +97,17 @@ class World:
         certificates: for those names.
         alpn: what the secure one speaks.
         clients: makes clients that know where the names are, and trust the authority.
+        takes_websockets: whether they take WebSockets over HTTP/2.
     """
 
-    def __init__(self, certificates: Certificates, alpn: list[str], clients: Clients) -> None:
+    def __init__(
+        self, certificates: Certificates, alpn: list[str], clients: Clients, takes_websockets: bool = True
+    ) -> None:
         self.certificates = certificates
         self.version = "2" if "h2" in alpn else "1.1"
-        self.plain = Origin()
-        self.secure = Origin(certificates.server_context(alpn))
+        limits = H2Limits(enable_connect_protocol=takes_websockets)
+        self.plain = Origin(h2_limits=limits)
+        self.secure = Origin(certificates.server_context(alpn), h2_limits=limits)
         self.colour = clients.colour
         self.pieces = clients.pieces
         self._clients = clients

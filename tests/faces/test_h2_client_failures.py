@@ -358,7 +358,7 @@ class TestLimits:
             # Until the settings are there the client may have sent a request, which is then refused.
             for _ in range(2):
                 with pytest.raises((errors.PoolTimeout, errors.StreamRefused)):
-                    client.get(server.url, timeout=2)
+                    client.get(server.url, timeout=1)
             assert client.statistics.users == 0
 
     def test_one_at_a_time_in_order(self, clients: Clients) -> None:

@@ -14,9 +14,9 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request, TextMessage
 
 from drivetrain.engine import BlockingBackend, H2Limits, Headers, parse_uri, run_blocking
-from drivetrain.engine.connection.connector import open_connection
-from drivetrain.engine.connection.dial import TlsOptions
-from drivetrain.engine.connection.websocket_client import client_handshake, key_for, supports_websocket
+from drivetrain.engine.connection.connector import OriginKey, open_connection
+from drivetrain.engine.connection.dial import DialOptions
+from drivetrain.engine.connection.websocket_client import client_handshake, supports_websocket
 from drivetrain.engine.errors import (
     ConnectError,
     EngineError,
@@ -65,7 +65,7 @@ def uri_of(running: Running, path: str = "/") -> str:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[0]}-{'async' if kind[1] else 'sync'}")
 class TestEveryServer:
     def test_echo(self, kind, connect: WebSockets, http2: bool) -> None:
-        with echoing(kind) as running, connect(uri_of(running), http2=http2) as websocket:
+        with echoing(kind) as running, connect(uri_of(running), version=2 if http2 else 1.1) as websocket:
             assert websocket.version == (2.0 if http2 else 1.1)
             for message in MESSAGES:
                 websocket.send(message)
@@ -80,7 +80,7 @@ class TestEveryServer:
     def test_compressed(self, kind, connect: WebSockets, http2: bool) -> None:
         options = DeflateOptions(server_no_context_takeover=True, client_max_window_bits=10)
         with echoing(kind, compression=True) as running:
-            websocket = connect(uri_of(running), http2=http2, compression=options)
+            websocket = connect(uri_of(running), version=2 if http2 else 1.1, compression=options)
             assert websocket.deflate == DeflateParameters(True, False, 12, 10)
             for message in MESSAGES:
                 for compress in (True, False, None):
@@ -89,7 +89,7 @@ class TestEveryServer:
             websocket.close()
 
     def test_in_pieces(self, kind, connect: WebSockets, http2: bool) -> None:
-        with echoing(kind) as running, connect(uri_of(running), http2=http2) as websocket:
+        with echoing(kind) as running, connect(uri_of(running), version=2 if http2 else 1.1) as websocket:
             websocket.send_pieces(connect.pieces(["one ", "two ", "three"]), timeout=10)
             assert "".join(websocket.receive_pieces(10)) == "one two three"
             websocket.send_pieces(connect.pieces([b"x" * 100_000] * 5))
@@ -115,7 +115,7 @@ class TestEveryServer:
             await websocket.close(1001, "away")
 
         with serving(kind[0], script_async if kind[1] else script_sync, h2_limits=LIMITS) as running:
-            websocket = connect(uri_of(running), http2=http2)
+            websocket = connect(uri_of(running), version=2 if http2 else 1.1)
             assert list(websocket.each()) == ["going"]
             assert websocket.close_received == Close(1001, "away")
             with pytest.raises(WebSocketClosed):
@@ -124,12 +124,12 @@ class TestEveryServer:
 
 
 def test_tls(connect: WebSockets, certificates) -> None:
-    tls = TlsOptions(certificates.client_context())
+    trust = certificates.client_context()
     context = certificates.server_context(["h2", "http/1.1"])
-    for limits, http2, version in ((LIMITS, True, 2.0), (H2Limits(), True, 1.1), (LIMITS, False, 1.1)):
+    for limits, wanted, version in ((LIMITS, None, 2.0), (H2Limits(), None, 1.1), (LIMITS, 1.1, 1.1)):
         with serving("asyncio", echo_async, context=context, h2_limits=limits) as running:
             uri = f"wss://localhost:{running.port}/"
-            with connect(uri, tls=tls, http2=http2) as websocket:
+            with connect(uri, ssl_context=trust, version=wanted) as websocket:
                 assert websocket.version == version
                 websocket.send("secret")
                 assert websocket.receive(10) == "secret"
@@ -159,7 +159,7 @@ class TestHandshakes:
 
         with serving("asyncio", handler, h2_limits=LIMITS) as running:
             fields = Headers([("origin", "http://site.example"), ("x-mine", "1")])
-            websocket = connect.new(uri_of(running, "/chat?x=1"), ["a", "b"], fields, http2=http2)
+            websocket = connect.new(uri_of(running, "/chat?x=1"), ["a", "b"], fields, version=2 if http2 else 1.1)
             assert websocket.type == "client"
             assert websocket.request is websocket.response is websocket.version is None
             with pytest.raises(UsageError):
@@ -220,7 +220,7 @@ class TestHandshakes:
 
         with serving("asyncio", handler, h2_limits=LIMITS) as running:
             with pytest.raises(WebSocketHandshakeError) as caught:
-                connect(uri_of(running), headers=Headers(fields), http2=http2)
+                connect(uri_of(running), headers=Headers(fields), version=2 if http2 else 1.1)
             assert caught.value.status == status
             assert b"may not connect" in caught.value.body or b"not served" in caught.value.body
             until(lambda: bool(running.errors))
@@ -283,7 +283,7 @@ class TestHandshakes:
 
         with serving("asyncio", handler, h2_limits=LIMITS) as running:
             with pytest.raises(WebSocketHandshakeError) as caught:
-                connect(uri_of(running), http2=http2)
+                connect(uri_of(running), version=2 if http2 else 1.1)
             assert caught.value.status == 503
             assert caught.value.headers.get("retry-after") == "7"
             assert caught.value.body == b"not today"
@@ -301,7 +301,7 @@ class TestHandshakes:
 
     def test_over_a_path(self, connect: WebSockets, tmp_path) -> None:
         path = str(tmp_path / "socket")
-        with serving("asyncio", echo_async, path=path), connect("ws://somewhere/", unix_path=path) as websocket:
+        with serving("asyncio", echo_async, path=path), connect("ws://somewhere/", unix_socket=path) as websocket:
             websocket.send("x")
             assert websocket.receive(10) == "x"
 
@@ -318,7 +318,7 @@ class TestFaults:
 
         with serving("asyncio", handler, h2_limits=LIMITS) as running:
             with pytest.raises(WebSocketProtocolError) as caught:
-                connect(uri_of(running), http2=http2).receive(10)
+                connect(uri_of(running), version=2 if http2 else 1.1).receive(10)
             assert caught.value.code == 1002
             assert running.errors == []
 
@@ -336,7 +336,7 @@ class TestFaults:
                 told.append(error.code)
 
         with serving("asyncio", handler, h2_limits=LIMITS) as running:
-            websocket = connect(uri_of(running), http2=http2)
+            websocket = connect(uri_of(running), version=2 if http2 else 1.1)
             websocket.send(b"x" * 1001)
             assert websocket.receive(10) is None
             assert websocket.close_code == 1009
@@ -350,7 +350,7 @@ class TestFaults:
             websocket.core.stream.close()
 
         with serving("asyncio", handler, h2_limits=LIMITS) as running:
-            websocket = connect(uri_of(running), http2=http2)
+            websocket = connect(uri_of(running), version=2 if http2 else 1.1)
             with pytest.raises(WebSocketClosed):
                 websocket.receive(10)
             assert websocket.close_code == 1006
@@ -381,7 +381,7 @@ class TestFaults:
                 ended.set()
 
         with serving(kind[0], handler_async if kind[1] else handler_sync, h2_limits=LIMITS) as running:
-            websocket = connect_websocket(uri_of(running), timeout=10, http2=http2)
+            websocket = connect_websocket(uri_of(running), timeout=10, version=2 if http2 else 1.1)
             websocket.send("x")
             assert websocket.receive(10) == "x"
             websocket.core.stream.close()
@@ -446,7 +446,7 @@ class TestFaults:
         assert set(outcomes) == {"ConnectionClosed", "IncompleteMessage", "WebSocketClosed", "whole"}
 
     def test_time_limits(self, connect: WebSockets, http2: bool) -> None:
-        with echoing(("asyncio", True)) as running, connect(uri_of(running), http2=http2) as websocket:
+        with echoing(("asyncio", True)) as running, connect(uri_of(running), version=2 if http2 else 1.1) as websocket:
             for _ in range(3):
                 with pytest.raises(ReadTimeout):
                     websocket.receive(0.01)
@@ -455,7 +455,7 @@ class TestFaults:
 
     def test_pieces_that_fail_close_the_connection(self, connect: WebSockets, http2: bool) -> None:
         with echoing(("asyncio", True)) as running:
-            websocket = connect(uri_of(running), http2=http2)
+            websocket = connect(uri_of(running), version=2 if http2 else 1.1)
             with pytest.raises(UsageError):
                 websocket.send_pieces([b"one", "two"])
             assert websocket.close_sent.code == 1011
@@ -468,7 +468,9 @@ def test_a_stream_of_http2_is_one_among_many() -> None:
 
     async def main(port: int) -> None:
         uri = parse_uri(f"ws://127.0.0.1:{port}/")
-        connection: Any = await open_connection(backend, key_for(uri, http2=True), backend.now() + 10)
+        connection: Any = await open_connection(
+            backend, OriginKey("http", uri.host, uri.port, None, DialOptions(), 2.0), backend.now() + 10
+        )
         assert await supports_websocket(connection, backend.now() + 10)
 
         async def new() -> Any:
@@ -496,7 +498,7 @@ def test_a_stream_of_http2_is_one_among_many() -> None:
 def test_many_threads_send_and_one_receives(threads: int, http2: bool) -> None:
     count = 50
     with echoing(("asyncio", True)) as running:
-        websocket = connect_websocket(uri_of(running), http2=http2, timeout=10)
+        websocket = connect_websocket(uri_of(running), version=2 if http2 else 1.1, timeout=10)
 
         def send(number: int) -> None:
             for turn in range(count):
@@ -635,7 +637,9 @@ def test_connecting_in_one_call(connect: WebSockets) -> None:
 
 def test_keep_alive_over_real_sockets(connect: WebSockets, http2: bool) -> None:
     with scripted("asyncio", True)(silent, h2_limits=LIMITS) as running:
-        websocket = connect(uri_of(running), http2=http2, ping_interval=0.02, ping_timeout=0.05, close_timeout=0.05)
+        websocket = connect(
+            uri_of(running), version=2 if http2 else 1.1, ping_interval=0.02, ping_timeout=0.05, close_timeout=0.05
+        )
         with pytest.raises(WebSocketClosed, match="Ping"):
             websocket.receive(10)
         assert websocket.close_sent.code == 1011
