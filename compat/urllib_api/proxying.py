@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request
 
 from drivetrain.compat.urllib_api.sending import origin_of, target_of
-from drivetrain.engine import Proxy, parse_uri
+from drivetrain.engine import NoProxy, Proxy, parse_uri
 
 __all__ = ["ProxyHandler", "Way", "way_through"]
 
@@ -85,9 +85,11 @@ class ProxyHandler(urllib.request.ProxyHandler):
     Args:
         proxies: URLs of proxies by scheme; None for those of the environment. "all" is for http and https where they have
             none of their own. "socks5h://[user[:password]@]host[:port]", and socks5, socks4 and socks4a, reach http and https.
+        no_proxy: hosts to reach directly beside those that the environment names, see `drivetrain.engine.NoProxy`.
     """
 
-    def __init__(self, proxies: Mapping[str, str] | None = None) -> None:
+    def __init__(self, proxies: Mapping[str, str] | None = None, no_proxy: str = "") -> None:
+        self._exempt = NoProxy(no_proxy)
         if proxies is not None and hasattr(proxies, "keys"):
             given = {name.lower(): url for name, url in proxies.items()}
             if given.get("all"):
@@ -96,7 +98,7 @@ class ProxyHandler(urllib.request.ProxyHandler):
 
     def proxy_open(self, req: Request, proxy: str, type: str) -> Any:
         """See the original: turn a request to a proxy, for the next handler to send."""
-        if req.host and urllib.request.proxy_bypass(req.host):
+        if req.host and (urllib.request.proxy_bypass(req.host) or self._is_exempt(req)):
             return None
         tunnel: str | None = req._tunnel_host  # type: ignore[attr-defined]
         if _is_socks(proxy) and req.type in ("http", "https"):
@@ -115,6 +117,12 @@ class ProxyHandler(urllib.request.ProxyHandler):
             # It was turned before, and is asked for once more: the original would ask for the whole URL in the tunnel.
             req.type, req.selector = kind, selector
         return opened
+
+    def _is_exempt(self, request: Request) -> bool:
+        if not self._exempt:
+            return False
+        place = urlsplit(f"//{request.host}")
+        return self._exempt.matches(place.hostname or "", place.port or (443 if request.type == "https" else 80))
 
 
 def _authorize(request: Request, credentials: str) -> None:

@@ -101,6 +101,15 @@ def test_credentials_are_not_redirected(monkeypatch: pytest.MonkeyPatch) -> None
     assert direct.all[0].value("proxy-authorization") is None
 
 
+def test_hosts_that_need_none_whatever_the_environment_says(recorder: Recorder) -> None:
+    with RawServer(recorder) as proxy, RawServer(recorder) as direct:
+        handler = urllib_api.ProxyHandler({"http": proxy.url}, no_proxy="127.0.0.0/8, .inside.test")
+        opener = urllib_api.build_opener(handler)
+        for url in (direct.url, "http://outside.test/"):
+            opener.open(url, timeout=10).read()
+        assert (direct.connections, proxy.connections) == (1, 1)
+
+
 def test_a_request_that_is_used_again_has_the_credentials_of_each_proxy(recorder: Recorder) -> None:
     request = Request("http://origin.test/")
     with RawServer(recorder) as proxy:
