@@ -13,6 +13,9 @@ With a pool of your own, `Client` and `AsyncClient`; piece by piece, their `stre
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import errors, tls, util, version
 from .backends.asyncio_ import AsyncioBackend
 from .backends.base import Address, Backend, ByteStream
@@ -72,6 +75,9 @@ from .wire.headers import Headers
 from .wire.hpack_context import HpackContext
 from .wire.reason_phrases import REASON_PHRASES, reason_phrase
 from .wire.uri import Uri, parse_uri, resolve_reference
+
+if TYPE_CHECKING:
+    from .policy.cookie_jar import StoreCookieJar
 
 __all__ = [
     "H2_ERRORS",
@@ -133,6 +139,7 @@ __all__ = [
     "Server",
     "SetCookie",
     "Socks",
+    "StoreCookieJar",
     "Stream",
     "Timeouts",
     "Uri",
@@ -169,3 +176,10 @@ __all__ = [
     "util",
     "version",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Bring what would make the import dear, `http.cookiejar` for one, when it is asked for."""
+    if name == "StoreCookieJar":
+        return import_module(".policy.cookie_jar", __name__).StoreCookieJar
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from requests.cookies import RequestsCookieJar
 
-from drivetrain.engine.policy.cookie_jar import StoreCookieJar
+from drivetrain.engine import StoreCookieJar
 
 __all__ = ["StoreRequestsCookieJar"]
 

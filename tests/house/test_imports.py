@@ -12,8 +12,8 @@ import pytest
 
 from tests.house.tree import FOLDERS, FUNCTIONS, PACKAGE, ROOT, Module, module_of, modules_under, project
 
-# Beside `drivetrain.engine` itself: what adapters may import. `cookie_jar` brings http.cookiejar, so that has to be lazy.
-PUBLIC_MODULES = ("errors", "policy.cookie_jar", "tls", "util", "version")
+# Beside `drivetrain.engine` itself: what adapters may import.
+PUBLIC_MODULES = ("errors", "tls", "util", "version")
 BACKENDS = ("blocking", "asyncio_", "trio_", "memory")  # the concrete ones
 EVENT_LOOPS = ("asyncio", "trio", "anyio", "sniffio", "curio", "uvloop")
 
