@@ -21,12 +21,14 @@ from .backends.asyncio_ import AsyncioBackend
 from .backends.base import Address, Backend, ByteStream
 from .backends.blocking import BlockingBackend
 from .backends.blocking import run as run_blocking
+from .connection.adopted_websocket import adopt_websocket
 from .connection.h1_connection import H1Connection
 from .connection.h1_stream import H1Stream
 from .connection.h2_connection import H2Connection
 from .connection.h2_stream import H2Stream
 from .connection.pool_limits import PoolLimits, PoolStatistics
 from .connection.proxy import Proxy
+from .connection.websocket import WebSocketConnection
 from .errors import EngineError
 from .faces.api import delete, get, head, options, patch, post, put, request, stream
 from .faces.async_client import AsyncClient
@@ -63,9 +65,10 @@ from .policy.retries import Retries
 from .policy.timeouts import Timeouts
 from .protocol.h1_limits import H1Limits
 from .protocol.h2_limits import H2Limits
-from .protocol.websocket_deflate import DeflateOptions
+from .protocol.websocket_deflate import DeflateOptions, DeflateParameters
 from .protocol.websocket_events import Close as WebSocketClose
 from .protocol.websocket_events import Frame as WebSocketFrame
+from .protocol.websocket_events import Piece as WebSocketPiece
 from .protocol.websocket_limits import WebSocketLimits
 from .wire.codings import Deflater, Inflater, deflate, inflate
 from .wire.cookies import SetCookie, bake, parse_cookie, parse_cookies, parse_setcookie
@@ -105,6 +108,7 @@ __all__ = [
     "CookieStore",
     "DecodingLimits",
     "DeflateOptions",
+    "DeflateParameters",
     "Deflater",
     "DigestAuth",
     "EngineError",
@@ -145,8 +149,11 @@ __all__ = [
     "Uri",
     "WebSocket",
     "WebSocketClose",
+    "WebSocketConnection",
     "WebSocketFrame",
     "WebSocketLimits",
+    "WebSocketPiece",
+    "adopt_websocket",
     "bake",
     "connect_async_websocket",
     "connect_websocket",

@@ -307,12 +307,16 @@ class WebSocketHandshakeError(WebSocketError, RemoteProtocolError):
         status: the status code of the server's answer; on a server, the one to refuse the request with.
         headers: on a client, the answer's fields (`wire.headers.Headers`); on a server, those that belong into the refusal.
         body: what a server sent as an explanation, cut at a limit.
+        reason: on a client, the reason phrase of the answer; "" over HTTP/2.
     """
 
-    def __init__(self, message: str, status: int = 400, headers: Any = None, body: bytes = b"") -> None:
+    def __init__(
+        self, message: str, status: int = 400, headers: Any = None, body: bytes = b"", reason: str = ""
+    ) -> None:
         super().__init__(message, status)
         self.headers = headers
         self.body = body
+        self.reason = reason
 
 
 class WebSocketProtocolError(WebSocketError, RemoteProtocolError):

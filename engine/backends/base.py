@@ -104,6 +104,14 @@ class ByteStream(ABC):
         waits, never raises. From any thread on a blocking backend, once interrupts were allowed.
         """
 
+    def announce_input(self, callback: Callable[[], None] | None) -> bool:
+        """Have `callback` called whenever input, or the end of it, comes while nobody receives; None for no more.
+
+        It may be called once too often, and must be short. Returns False where that cannot be done because nothing notices
+        input unless somebody waits for it.
+        """
+        return False
+
     @abstractmethod
     def is_readable(self) -> bool:
         """Tell without waiting whether `receive_some` would return at once: with data, at the peer's end, or with an error.

@@ -16,6 +16,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..errors import ConnectError, ConnectTimeout, ResolveError, UsageError
 from ..protocol.happy_eyeballs import DEFAULT_HEAD_START, Race, order_addresses
@@ -37,6 +38,8 @@ _UNREACHABLE = frozenset(
 )
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*")
 _LONGEST_NAME = 253
+# Sockets that callers connected, and that are streams already.
+_used: WeakSet[socket.socket] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class DialOptions:
             Only addresses of the same family are then tried, and with a port one after the other.
         resolver: how to find a host's addresses, see `resolve.Resolver`; None asks the system.
         head_start: seconds that one address is tried alone before the next is tried beside it (RFC 8305).
+        sock: a connected socket to use instead, once.
 
     Raises:
         UsageError: `bind` or `head_start` is malformed.
@@ -56,6 +60,7 @@ class DialOptions:
     bind: str | None = None
     resolver: Resolver = field(default=None, hash=False)
     head_start: float = DEFAULT_HEAD_START
+    sock: socket.socket | None = None
 
     def __post_init__(self) -> None:
         if self.bind is not None:
@@ -140,6 +145,11 @@ async def dial_tcp(backend: Backend, host: str, port: int, options: DialOptions,
         UsageError: the port is out of range.
         TypeError: the resolver is of the wrong colour.
     """
+    if options.sock is not None:
+        if options.sock.fileno() == -1 or options.sock in _used:
+            raise ConnectError(errno.EBADF, "the socket to connect by was used or closed before")
+        _used.add(options.sock)
+        return await backend.adopt_socket(options.sock)
     if not 0 <= port <= 0xFFFF:
         raise UsageError(f"port {port} is not a number from 0 to 65535")
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..backends.base import Address, ByteStream
 
 __all__ = ["LayeredStream"]
@@ -22,6 +24,10 @@ class LayeredStream(ByteStream):
     def interrupt(self) -> None:
         """See `ByteStream.interrupt`."""
         self._stream.interrupt()
+
+    def announce_input(self, callback: Callable[[], None] | None) -> bool:
+        """See `ByteStream.announce_input`."""
+        return self._stream.announce_input(callback)
 
     @property
     def local_address(self) -> Address:

@@ -12,27 +12,22 @@ from types import TracebackType
 from typing import TypeVar
 
 from ..backends.base import FOREVER, Backend, ByteStream
-from ..errors import EngineError, NetworkError, Timeout, UsageError, WebSocketClosed, WebSocketProtocolError
+from ..errors import NetworkError, Timeout, UsageError, WebSocketClosed, WebSocketProtocolError
 from ..protocol.websocket_events import Frame, Piece
 from ..protocol.websocket_library import Output
 from ..protocol.websocket_machine import MessageKind, Payload, WebSocketMachine, to_payload
 from ..wire.headers import Headers
-from .websocket_core import WebSocketCore
 from .websocket_parts import MessageParts
+from .websocket_pings import OnPong
+from .websocket_pump import WebSocketPump
 from .websocket_sending import OutgoingMessage
 
-__all__ = ["CLOSE_TIMEOUT", "WebSocketConnection"]
+__all__ = ["WebSocketConnection"]
 
 W = TypeVar("W", bound="WebSocketConnection")
 
-# How much of what a peer goes on sending is read after it was told of its fault.
-_LINGER_BYTES = 500 * 1024
 
-CLOSE_TIMEOUT = 3.0
-"""Seconds to wait for the peer's side of a closing handshake: lua-http's figure."""
-
-
-class WebSocketConnection(WebSocketCore):
+class WebSocketConnection(WebSocketPump):
     """One side of a WebSocket. Made by `websocket_client` and `websocket_server`; an async context manager, which closes it.
 
     Args:
@@ -43,10 +38,11 @@ class WebSocketConnection(WebSocketCore):
         request: the handshake's request.
         response: the handshake's response.
         version: of HTTP below, 1.1 or 2.0.
+        reason: the reason phrase of the response.
 
     Attributes:
         type: "client" or "server".
-        protocol, request, response, version: see above.
+        protocol, request, response, version, reason: see above.
         close_timeout: seconds to wait for the peer's side of the closing handshake.
         latency: seconds between the last Ping that was answered and its Pong; None before there was one.
         ping_interval, ping_timeout: see `keep_alive`.
@@ -55,10 +51,9 @@ class WebSocketConnection(WebSocketCore):
     __slots__ = (
         "__weakref__",
         "_parts",
-        "_receiving",
         "_streaming",
-        "close_timeout",
         "protocol",
+        "reason",
         "request",
         "response",
         "type",
@@ -74,6 +69,7 @@ class WebSocketConnection(WebSocketCore):
         request: Headers | None = None,
         response: Headers | None = None,
         version: float = 1.1,
+        reason: str = "",
     ) -> None:
         super().__init__(stream, backend, machine)
         self.type = "client" if machine.client else "server"
@@ -81,8 +77,7 @@ class WebSocketConnection(WebSocketCore):
         self.protocol = protocol
         self.request = request
         self.response = response
-        self.close_timeout = CLOSE_TIMEOUT
-        self._receiving = False
+        self.reason = reason
         self._streaming = False  # a message is being received in pieces
         self._parts: MessageParts | None = None  # of a message that is being received whole
 
@@ -118,7 +113,7 @@ class WebSocketConnection(WebSocketCore):
                 piece = await self._next(deadline)
                 if piece is None:
                     return None
-                data, last = piece
+                data, last = piece.data, piece.last
                 if self._streaming:
                     # The rest of a message that was received in pieces, up to here.
                     self._streaming = not last
@@ -133,7 +128,7 @@ class WebSocketConnection(WebSocketCore):
                     self._parts = None
                     return parts.join()
         finally:
-            self._receiving = False
+            self._leave_receiving()
 
     async def receive_piece(self, timeout: float | None = None) -> Piece | None:
         """Wait for the next piece of a message, of whatever size it came in: for messages larger than memory.
@@ -158,7 +153,7 @@ class WebSocketConnection(WebSocketCore):
                 self._streaming = not piece.last
             return piece
         finally:
-            self._receiving = False
+            self._leave_receiving()
 
     @property
     def is_mid_message(self) -> bool:
@@ -170,6 +165,7 @@ class WebSocketConnection(WebSocketCore):
             if self._receiving:
                 raise UsageError("two receive from one WebSocket at the same time")
             self._receiving = True
+            self._calls += 1
 
     async def _next(self, deadline: float) -> Piece | None:
         """The next piece, None when the WebSocket was closed in order."""
@@ -294,44 +290,78 @@ class WebSocketConnection(WebSocketCore):
             WebSocketClosed, WebSocketProtocolError, ReadError, WriteTimeout, WriteError: see `send` and `receive`.
         """
         deadline = self._deadline(timeout)
-        key, since = b"", 0.0
+        answers: list[float | None] = []
+        key = await self._ping(data, answers.append, deadline)
+        try:
+            await self._wait_until(lambda: bool(answers) or self.is_over, deadline)
+        finally:
+            with self.guard:
+                self._pings.forget(key)
+        if not answers or answers[0] is None:
+            self._raise_unless_closed()
+            raise WebSocketClosed("the WebSocket was closed before the Pong", self.close_received, self.close_sent)
+        return answers[0]
+
+    async def start_ping(
+        self, data: bytes | None = None, on_pong: OnPong | None = None, timeout: float | None = None
+    ) -> bytes:
+        """Send a Ping, and have it told when its Pong comes, or a later one's.
+
+        Args:
+            data: see `ping`.
+            on_pong: called once, by whoever reads: with the seconds that it took, or None when the connection ended first.
+                It must be short, and must not touch the WebSocket.
+            timeout: seconds for sending it.
+
+        Returns:
+            What it carries.
+
+        Raises:
+            UsageError: see `data`.
+            As `send`.
+        """
+        return await self._ping(data, on_pong, self._deadline(timeout))
+
+    async def _ping(self, data: bytes | None, on_pong: OnPong | None, deadline: float) -> bytes:
+        key = b""
 
         def make() -> bytes:
-            nonlocal key, since
-            if data is not None and self._pings is not None and data in self._pings:
-                raise UsageError("a Ping with the same data is under way")
-            frame, key = self._new_ping(None if data is None else bytes(data))
-            since = self.backend.now()
+            nonlocal key
+            frame, key = self._new_ping(None if data is None else bytes(data), on_pong)
             return frame
 
         await self._send(make, self._always, deadline)
-        answered_at: list[float] = []
+        return key
 
-        def is_answered() -> bool:
-            if not answered_at and (self._pings is None or key not in self._pings):
-                answered_at.append(self.backend.now())
-            return bool(answered_at) or self.is_over
+    def post(self, data: Payload, opcode: MessageKind | int | None = None, compress: bool | None = None) -> None:
+        """Queue a message without waiting for room, and have it sent: the same one to many, of whom some may be slow.
 
-        try:
-            await self._wait_until(is_answered, deadline)
-        finally:
-            with self.guard:
-                if not answered_at and self._pings is not None:
-                    self._pings.pop(key, None)
-        if not answered_at:
-            self._raise_unless_closed()
-            raise WebSocketClosed("the WebSocket was closed before the Pong", self.close_received, self.close_sent)
-        return answered_at[0] - since
+        On an event loop; a peer that does not read costs what it was sent until the connection ends.
 
-    async def pump(self) -> None:
-        """Read, and keep alive, until the WebSocket is over; messages wait to be received.
-
-        For a task or thread of its own, where Pings must be answered while nobody receives. Raises nothing.
+        Raises:
+            UsageError: see `send`; or a message in fragments is being sent.
+            WebSocketClosed, WriteError: as `send`.
         """
+        kind, payload = to_payload(data, opcode)
+        with self.guard:
+            self._check_sending()
+            if self.machine.close_sent is None and self.machine.is_fragmented:
+                raise UsageError("a message in fragments is being sent")
+            self._put(self.machine.send_part(kind, payload, True, compress))
+        flushing = self._flush_now()
         try:
-            await self._wait_until(lambda: self.is_over, FOREVER)
-            await self.flush_by(self.backend.now() + self.close_timeout)
-        except EngineError:
+            flushing.send(None)
+        except StopIteration:
+            pass
+        else:
+            flushing.close()  # it would have to wait
+        if self._outbox and not self._flushing:
+            self.backend.spawn(self._flush_later(), "drivetrain: WebSocket output")
+
+    async def _flush_later(self) -> None:
+        try:
+            await self.flush_by(FOREVER)
+        except (NetworkError, WebSocketClosed):
             return  # told to those who send or receive
 
     # -- closing -------------------------------------------------------------------------------------------------------
@@ -362,31 +392,6 @@ class WebSocketConnection(WebSocketCore):
             self.stream.close()
             raise
         await self._finish(deadline)
-
-    async def _finish(self, deadline: float) -> None:
-        """What follows the closing handshake: the end of the connection below (RFC 6455 section 7.1.1). Never raises."""
-        if self.stream.is_closed:
-            return
-        deadline = min(deadline, self.backend.now() + self.close_timeout)
-        try:
-            await self.flush_by(deadline)
-            if not self._ended:
-                if self.machine.failure is not None:
-                    # What the peer is still sending would have the system cut the connection, and our Close frame with it.
-                    await self.stream.send_eof(deadline)
-                    await self._wait_until(lambda: self._ended or self._dropped > _LINGER_BYTES, deadline)
-                elif self.machine.client and self.machine.close_received is not None:
-                    # The server goes first.
-                    await self._wait_until(lambda: self._ended, deadline)
-        except (NetworkError, Timeout, WebSocketClosed):
-            pass
-        finally:
-            with self.guard:
-                self._closing = True
-            self.stream.close()
-            with self.guard:
-                self._ended = True
-                self._wake()
 
     async def __aenter__(self: W) -> W:  # noqa: PYI019 - `Self` is not in Python 3.10's typing
         return self

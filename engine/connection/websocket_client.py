@@ -105,13 +105,15 @@ async def take_websocket(
         WebSocketHandshakeError: there is none. Of a refusal the beginning of the body was read; the connection is not closed.
     """
     is_h2 = isinstance(stream, H2ClientStream)
+    reason = "" if is_h2 or stream.response is None else stream.response.reason
     try:
         agreement = handshake.read_response(response, is_h2)
     except WebSocketHandshakeError as error:
+        error.reason = reason
         if response.get(":status") not in ("101", "200" if is_h2 else "101"):
             error.body = await _read_refusal(stream, deadline)
         raise
-    return _build(stream, agreement, request, response, options, owns_connection)
+    return _build(stream, agreement, request, response, reason, options, owns_connection)
 
 
 def _build(
@@ -119,6 +121,7 @@ def _build(
     agreement: Agreement,
     request: Headers,
     response: Headers,
+    reason: str,
     options: WebSocketOptions,
     owns_connection: bool,
 ) -> WebSocketConnection:
@@ -129,7 +132,9 @@ def _build(
         return build_websocket(tunnel, backend, agreement, options, request, response, is_client=True, version=2.0)
     raw = stream.connection.take_socket()
     assert raw is not None  # the stream, which is not over, has the connection
-    return build_websocket(raw, backend, agreement, options, request, response, is_client=True, version=1.1)
+    return build_websocket(
+        raw, backend, agreement, options, request, response, is_client=True, version=1.1, reason=reason
+    )
 
 
 async def _read_refusal(stream: ClientStream, deadline: float) -> bytes:

@@ -6,23 +6,22 @@ Laws:
   waiter;
 - what is read for others waits in a queue; when that is full nothing is read, so the peer has to wait. Nothing is parsed
   before somebody has room for it;
-- Pings are answered, and keep-alive Pings sent, by who reads. Where nobody does, nothing happens: see
-  `WebSocketConnection.pump`;
+- Pings are answered, and keep-alive Pings sent, by who reads. Where nobody does, nothing happens: see `websocket_pump`;
 - a time limit that passes, or a cancellation, loses nothing.
 """
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections import deque
 from collections.abc import Callable
 
-from ..backends.base import FOREVER, Address, Backend, ByteStream, Interrupted
+from ..backends.base import FOREVER, Address, Backend, ByteStream, Interrupted, Waiter
 from ..errors import EngineError, NetworkError, ReadTimeout, Timeout, WebSocketClosed, WriteTimeout
 from ..protocol.websocket_events import ABNORMAL, Close, CloseReceived, Event, Failed, Piece, PingReceived, PongReceived
 from ..protocol.websocket_machine import WebSocketMachine
 from .websocket_output import WebSocketOutput, fresh
+from .websocket_pings import OnPong, Pings
 
 __all__ = ["WebSocketCore"]
 
@@ -35,6 +34,7 @@ class WebSocketCore(WebSocketOutput):
 
     __slots__ = (
         "_alive_key",
+        "_attendant",
         "_closing",
         "_dropped",
         "_dropping",
@@ -66,7 +66,8 @@ class WebSocketCore(WebSocketOutput):
         self._dropping = False
         self._dropped = 0  # bytes that came after the end
         self._last_pong: bytes | None = None  # to be answered when there is room
-        self._pings: dict[bytes, float] | None = None  # what was not answered yet, and when it was sent
+        self._pings = Pings()
+        self._attendant: Waiter | None = None  # of who reads while nobody else does
         self._alive_key: bytes | None = None
         self._pong_due = self._look_at = FOREVER
 
@@ -132,6 +133,7 @@ class WebSocketCore(WebSocketOutput):
             self._pong_received(event.data)
         elif isinstance(event, (CloseReceived, Failed)):
             self._put(self.machine.answer(event))
+            self._call_attendant()
         if self._waiters:
             self._wake()
 
@@ -151,19 +153,17 @@ class WebSocketCore(WebSocketOutput):
             self._answer_ping(data)
 
     def _pong_received(self, data: bytes) -> None:
-        pings = self._pings
-        if not pings or data not in pings:
-            return
-        self.latency = self.backend.now() - pings[data]
-        # Those before it are answered, too.
-        for key in list(pings):
-            del pings[key]
-            if key == self._alive_key:
+        answered = self._pings.answered(data, self.backend.now())
+        if answered is not None:
+            self.latency, keys = answered
+            if self._alive_key in keys:
                 self._alive_key, self._pong_due = None, FOREVER
-            if key == data:
-                break
-        if not pings:
-            self._pings = None
+
+    def _call_attendant(self) -> None:
+        """Have the one who reads while nobody else does look at what happened. Under the guard."""
+        attendant, self._attendant = self._attendant, None
+        if attendant is not None:
+            attendant.wake()
 
     @property
     def is_over(self) -> bool:
@@ -175,7 +175,9 @@ class WebSocketCore(WebSocketOutput):
         self._ended = True
         if self.machine.is_receiving and not self._closing and self._fault is None:
             self._fault = fresh(error)
+        self._pings.end()
         self._wake()
+        self._call_attendant()
 
     def _end(self) -> None:
         """The peer ended its side. Under the guard."""
@@ -215,25 +217,29 @@ class WebSocketCore(WebSocketOutput):
                 if not await self._follow(waiter, deadline):
                     raise ReadTimeout("nothing came in time")
                 continue
-            data = fault = None
-            try:
-                if self._outbox or self._look_at != FOREVER:
-                    data = await self._hear(deadline)
-                else:
-                    data = await self.stream.receive_some(_READ_SIZE, deadline)
-            except Interrupted:
-                pass  # look again
-            except NetworkError as error:
-                fault = error
-            except BaseException:
-                with self.guard:
-                    self._reading = False
-                    self._wake()
-                raise
-            with self.guard:
-                self._heard(data, fault)
+            await self._read(deadline)
         if self._outbox:
             await self._flush_now()
+
+    async def _read(self, deadline: float) -> None:
+        """Read once, for everybody. The caller has taken the reader's role, which this gives back."""
+        data = fault = None
+        try:
+            if self._outbox or self._look_at != FOREVER:
+                data = await self._hear(deadline)
+            else:
+                data = await self.stream.receive_some(_READ_SIZE, deadline)
+        except Interrupted:
+            pass  # look again
+        except NetworkError as error:
+            fault = error
+        except BaseException:
+            with self.guard:
+                self._reading = False
+                self._wake()
+            raise
+        with self.guard:
+            self._heard(data, fault)
 
     def _heard(self, data: bytes | None, fault: NetworkError | None) -> None:
         """Give the reader's role back, with what came of it. Under the guard."""
@@ -302,17 +308,17 @@ class WebSocketCore(WebSocketOutput):
             self.ping_interval = interval
             self.ping_timeout = timeout
             self._look_at = FOREVER if interval is None else self.backend.now() + interval
+            self._call_attendant()
 
-    def _new_ping(self, data: bytes | None) -> tuple[bytes, bytes]:
-        """A Ping's frame, and what its Pong will carry. Under the guard."""
-        pings = self._pings
-        key = os.urandom(4) if data is None else data
-        while pings and key in pings and data is None:
-            key = os.urandom(4)
+    def _new_ping(self, data: bytes | None, on_pong: OnPong | None = None) -> tuple[bytes, bytes]:
+        """A Ping's frame, and what its Pong will carry. Under the guard.
+
+        Raises:
+            UsageError: one with the same data is under way.
+        """
+        key = self._pings.choose(data)
         frame = self.machine.send_ping(key)
-        if pings is None:
-            pings = self._pings = {}
-        pings[key] = self.backend.now()
+        self._pings.sent(key, self.backend.now(), on_pong)
         return frame, key
 
     def _keep_alive(self, now: float) -> None:
@@ -347,6 +353,26 @@ class WebSocketCore(WebSocketOutput):
     def close_sent(self) -> Close | None:
         """This side's Close frame, None before or without one."""
         return self.machine.close_sent
+
+    @property
+    def peer_closed_first(self) -> bool | None:
+        """When both sides sent a Close frame, whether the peer's came before this side's was sent; None before."""
+        return self.machine.peer_closed_first
+
+    @property
+    def failure(self) -> Close | None:
+        """How this side failed the connection because of what the peer did wrong; None otherwise."""
+        return self.machine.failure
+
+    @property
+    def fault(self) -> EngineError | None:
+        """How the connection was lost without a closing handshake; None where it was not."""
+        return self._fault or self._write_fault
+
+    @property
+    def is_fragmented(self) -> bool:
+        """Whether a message was begun to be sent and not ended."""
+        return self.machine.is_fragmented
 
     @property
     def close_code(self) -> int | None:

@@ -11,7 +11,8 @@ from ..protocol.websocket_handshake import Agreement
 from ..protocol.websocket_limits import DEFAULT_WEBSOCKET_LIMITS, WebSocketLimits
 from ..protocol.websocket_machine import WebSocketMachine
 from ..wire.headers import Headers
-from .websocket import CLOSE_TIMEOUT, WebSocketConnection
+from .websocket import WebSocketConnection
+from .websocket_pump import CLOSE_TIMEOUT
 
 __all__ = ["DEFAULT_WEBSOCKET_OPTIONS", "WebSocketOptions", "build_websocket"]
 
@@ -61,12 +62,13 @@ def build_websocket(
     *,
     is_client: bool,
     version: float,
+    reason: str = "",
 ) -> WebSocketConnection:
     """The connection that follows a handshake."""
     machine = WebSocketMachine(
         "client" if is_client else "server", options.limits, agreement.deflate, options.deflate or _DEFAULT_DEFLATE
     )
-    connection = WebSocketConnection(stream, backend, machine, agreement.protocol, request, response, version)
+    connection = WebSocketConnection(stream, backend, machine, agreement.protocol, request, response, version, reason)
     connection.close_timeout = options.close_timeout
     if options.ping_interval is not None:
         connection.keep_alive(options.ping_interval, options.ping_timeout)

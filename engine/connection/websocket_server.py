@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from ..errors import ClosedError, WebSocketHandshakeError
 from ..protocol.websocket_handshake import ServerHandshake, is_websocket_request
 from ..wire.headers import Headers
+from ..wire.reason_phrases import reason_phrase
 from .h2_server_stream import H2ServerStream
 from .h2_tunnel import H2Passage
 from .server_serving import ServerStream
@@ -105,7 +106,15 @@ class WebSocketRequest:
         if raw is None:
             raise ClosedError("the socket of this connection was taken")
         return build_websocket(
-            raw, connection.backend, agreement, options, handshake.headers, response, is_client=False, version=1.1
+            raw,
+            connection.backend,
+            agreement,
+            options,
+            handshake.headers,
+            response,
+            is_client=False,
+            version=1.1,
+            reason=reason_phrase("101"),
         )
 
 

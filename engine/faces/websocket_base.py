@@ -8,8 +8,9 @@ from typing import Any, TypedDict, TypeVar
 
 from ..backends.base import FOREVER, Address, Backend
 from ..connection.server_serving import ServerStream
-from ..connection.websocket import CLOSE_TIMEOUT, WebSocketConnection
+from ..connection.websocket import WebSocketConnection
 from ..connection.websocket_options import WebSocketOptions
+from ..connection.websocket_pump import CLOSE_TIMEOUT
 from ..connection.websocket_server import WebSocketRequest, refuse_websocket
 from ..errors import UsageError, WebSocketHandshakeError
 from ..policy.auth import AuthSource

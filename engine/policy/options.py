@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class ClientOptions:
     Args:
         headers: fields sent with every request; they replace the defaults (User-Agent, Accept, Accept-Encoding) of the
             same name.
+        default_headers: False to send none of those defaults.
         timeout: seconds for each whole call, or a `Timeouts`; None for no limit at all.
         follow_redirects, max_redirects, post301, post302: see `RedirectPolicy`.
         version: 1.0, 1.1 or 2 to pin the HTTP version; None to leave it to the server: over TLS the best it speaks, in
@@ -58,6 +60,8 @@ class ClientOptions:
         resolver: a mapping like curl's --resolve ({"host[:port]": address or addresses}) or a function
             (host, port) -> addresses, instead of the system's resolver.
         unix_socket: path of a socket that every request goes to; no proxy is used then.
+        sock: a connected socket to use for the first connection in place of a new one. There can be no second one then, nor
+            a proxy.
         cookies: a `CookieStore` to use, True for one of the client's own, False for none.
         hsts: an `HstsStore` to use, True for one of the client's own, False for none.
         proxies: a URI for everything ("http://user:pass@proxy:3128", "socks5h://…"), a mapping with the keys "http",
@@ -79,6 +83,7 @@ class ClientOptions:
     """
 
     headers: HeaderSource | None = None
+    default_headers: bool = True
     timeout: TimeoutTypes = DEFAULT_TIMEOUTS
     follow_redirects: bool = True
     max_redirects: int = 5
@@ -93,6 +98,7 @@ class ClientOptions:
     bind: str | None = None
     resolver: Any = None
     unix_socket: str | None = None
+    sock: socket.socket | None = None
     head_start: float = 0.25
     cookies: CookieStore | bool = True
     hsts: HstsStore | bool = True
@@ -121,7 +127,7 @@ class ClientOptions:
             context = new_client_context(verify=self.verify, cert=self.cert)
         origins = Origins(
             TlsOptions(context=context, sendname=self.sendname, alpn=alpn_for(self.version)),
-            DialOptions(bind=self.bind, resolver=self.resolver, head_start=self.head_start),
+            DialOptions(bind=self.bind, resolver=self.resolver, head_start=self.head_start, sock=self.sock),
             version=self.version,
             unix_path=self.unix_socket,
             accept_ragged_end=self.accept_ragged_end,
@@ -139,7 +145,7 @@ class ClientOptions:
             cookies=_chosen(self.cookies, CookieStore),
             hsts=_chosen(self.hsts, HstsStore),
             is_verified=is_verified,
-            proxies=None if self.unix_socket is not None else make_proxies(self.proxies),
+            proxies=make_proxies(self.proxies) if self.unix_socket is None and self.sock is None else None,
             proxy_auth=make_auth(self.proxy_auth),
             retries=self.retries,
         )
@@ -147,6 +153,8 @@ class ClientOptions:
     def make_headers(self) -> Headers:
         """The fields sent with every request."""
         given = Headers(self.headers)
+        if not self.default_headers:
+            return given
         complete = Headers([item for item in DEFAULT_HEADERS if not given.has(item[0])])
         complete.extend(given)
         return complete

@@ -55,10 +55,14 @@ class Frame(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A part of a message, text or bytes; `last` with the last one, which may be empty."""
+    """A part of a message, text or bytes; `last` with the last one, which may be empty.
+
+    `frame_finished` says whether a frame ends with it: large frames come in several pieces.
+    """
 
     data: str | bytes
     last: bool
+    frame_finished: bool = True
 
 
 class PingReceived(NamedTuple):

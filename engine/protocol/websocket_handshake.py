@@ -99,13 +99,13 @@ class ClientHandshake:
         """The fields of the request that make it a handshake, without pseudo-header fields. See `to_request`."""
         fields = []
         if not is_h2:
-            fields += [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-key", self.key)]
-        fields.append(("sec-websocket-version", _VERSION))
-        if self.protocols:
-            fields.append(("sec-websocket-protocol", ", ".join(self.protocols)))
+            fields += [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", self.key)]
+        fields.append(("Sec-WebSocket-Version", _VERSION))
         if self.compression is not None:
-            fields.append(("sec-websocket-extensions", format_offer(self.compression)))
-        return fields
+            fields.append(("Sec-WebSocket-Extensions", format_offer(self.compression)))
+        if self.protocols:
+            fields.append(("Sec-WebSocket-Protocol", ", ".join(self.protocols)))
+        return [(name.lower(), value) for name, value in fields] if is_h2 else fields
 
     def to_request(
         self, scheme: str, authority: str, target: str, is_h2: bool, extra: Headers | None = None
@@ -285,6 +285,9 @@ class ServerHandshake:
         """The first of `protocols`, the server's, that the client speaks; None where there is none."""
         return next((name for name in protocols if name in self.protocols), None)
 
+    def _named(self, name: str) -> str:
+        return name.lower() if self.is_h2 else name
+
     def accept(
         self,
         protocols: Sequence[str] = (),
@@ -303,14 +306,14 @@ class ServerHandshake:
         """
         fields = [(":status", "200" if self.is_h2 else "101")]
         if not self.is_h2:
-            fields += [("upgrade", "websocket"), ("connection", "Upgrade")]
-            fields.append(("sec-websocket-accept", accept_key(self.key)))
+            fields += [("Upgrade", "websocket"), ("Connection", "Upgrade")]
+            fields.append(("Sec-WebSocket-Accept", accept_key(self.key)))
         protocol = self.choose_protocol(_check_protocols(protocols))
         if protocol is not None:
-            fields.append(("sec-websocket-protocol", protocol))
+            fields.append((self._named("Sec-WebSocket-Protocol"), protocol))
         deflate = None if compression is None else accept_deflate(self.extensions, compression)
         if deflate is not None:
-            fields.append(("sec-websocket-extensions", deflate[0]))
+            fields.append((self._named("Sec-WebSocket-Extensions"), deflate[0]))
         headers = Headers.adopt(fields)
         for name, value in extra or ():
             if name.lower() in HANDSHAKE_FIELDS:

@@ -80,9 +80,20 @@ class WebSocketMachine:
         client: whether this side is the client.
         close_received, close_sent: the Close frames, None where there was none.
         failure: why the connection had to be failed, None otherwise.
+        peer_closed_first: when both sent a Close frame, whether the peer's came before ours was sent; None before.
     """
 
-    __slots__ = ("_library", "_min_size", "client", "close_received", "close_sent", "deflate", "failure", "limits")
+    __slots__ = (
+        "_library",
+        "_min_size",
+        "client",
+        "close_received",
+        "close_sent",
+        "deflate",
+        "failure",
+        "limits",
+        "peer_closed_first",
+    )
 
     def __init__(
         self,
@@ -97,6 +108,7 @@ class WebSocketMachine:
         self.close_received: Close | None = None
         self.close_sent: Close | None = None
         self.failure: Close | None = None
+        self.peer_closed_first: bool | None = None
         self._min_size = options.min_size
         inflater = deflater = None
         if deflate is not None:
@@ -139,12 +151,14 @@ class WebSocketMachine:
                     return None
                 opcode, payload = frame.opcode, frame.payload
                 if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
-                    last = frame.frame_finished and frame.message_finished
-                    if payload or last:
-                        return Piece(cast("str | bytes", payload), last)
+                    finished = frame.frame_finished
+                    if payload or finished:
+                        return Piece(cast("str | bytes", payload), finished and frame.message_finished, finished)
                 elif opcode is Opcode.CLOSE:
                     code, reason = cast("tuple[int, str]", payload)
                     self.close_received = Close(int(code), reason)
+                    if self.close_sent is not None:
+                        self.peer_closed_first = False
                     return CloseReceived(self.close_received)
                 else:
                     data = cast("bytes", payload)
@@ -211,7 +225,7 @@ class WebSocketMachine:
         self._check_open()
         if frame.opcode == Opcode.CLOSE:
             code = int.from_bytes(frame.data[:2], "big") if len(frame.data) >= 2 else NO_STATUS
-            self.close_sent = Close(code, bytes(frame.data[2:]).decode("utf-8", "replace"))
+            self._closing_by(Close(code, bytes(frame.data[2:]).decode("utf-8", "replace")))
         bits = frame.fin << 7 | frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
         return encode_frame(bits | frame.opcode, frame.data, self.client)
 
@@ -237,7 +251,7 @@ class WebSocketMachine:
             if len(payload) > _MAX_CONTROL:
                 raise UsageError("the reason has more than 123 bytes")
         self._check_open()
-        self.close_sent = Close(NO_STATUS if code is None else code, reason)
+        self._closing_by(Close(NO_STATUS if code is None else code, reason))
         return encode_frame(0x80 | Opcode.CLOSE, payload, self.client)
 
     def answer(self, event: CloseReceived | Failed) -> bytes:
@@ -249,6 +263,11 @@ class WebSocketMachine:
             return self.send_close(code, reason)
         # Reasons are ours here, and may quote what they complain about.
         return self.send_close(code, reason.encode()[: _MAX_CONTROL - 2].decode("utf-8", "ignore"))
+
+    def _closing_by(self, close: Close) -> None:
+        self.close_sent = close
+        if self.close_received is not None:
+            self.peer_closed_first = True
 
     def _check_open(self) -> None:
         if self.close_sent is not None:

@@ -123,6 +123,20 @@ class TestMethods:
             assert response.json()["authority"] == "anywhere.example"
             assert unix.errors == []
 
+    def test_a_socket_that_was_connected_before(self, clients: Clients, site: Site) -> None:
+        with socket.create_connection(("127.0.0.1", site.server.localname().port)) as sock:
+            client = clients(sock=sock)
+            response = client.get("http://anywhere.example/echo")
+            assert response.json()["authority"] == "anywhere.example"
+            assert response.connection.local.port == sock.getsockname()[1]
+            assert client.get("http://anywhere.example/echo").connection.reused
+            with pytest.raises(errors.ConnectError, match="used or closed before"):
+                client.get("http://elsewhere.example/echo")
+
+    def test_no_default_headers(self, clients: Clients, site: Site) -> None:
+        told = clients(default_headers=False, headers={"X-Own": "1"}).get(site.url + "/echo").json()
+        assert set(fields_of(told)) - {"host", ":method", ":path", ":scheme", ":authority"} == {"x-own"}
+
     def test_resolver_map(self, clients: Clients, site: Site) -> None:
         port = site.server.localname().port
         client = clients(resolver={"nowhere.example": "127.0.0.1"})

@@ -68,12 +68,12 @@ def test_the_request_over_http1() -> None:
         (":scheme", "http"),
         (":authority", "h:81"),
         (":path", "/p"),
-        ("upgrade", "websocket"),
-        ("connection", "Upgrade"),
-        ("sec-websocket-key", KEY),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-protocol", "a, b"),
-        ("sec-websocket-extensions", "permessage-deflate; client_max_window_bits"),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", KEY),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
+        ("Sec-WebSocket-Protocol", "a, b"),
         ("Origin", "null"),
         ("Host", "other"),
     ]
@@ -157,10 +157,10 @@ class TestBothSides:
 def test_the_responses() -> None:
     assert dict(response()) == {
         ":status": "101",
-        "upgrade": "websocket",
-        "connection": "Upgrade",
-        "sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
-        "sec-websocket-protocol": "chat",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "Sec-WebSocket-Protocol": "chat",
     }
     assert dict(response(is_h2=True)) == {":status": "200", "sec-websocket-protocol": "chat"}
 

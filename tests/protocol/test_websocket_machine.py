@@ -397,10 +397,32 @@ def test_the_library_as_the_peer() -> None:
 def test_pieces_come_as_they_arrive() -> None:
     machine = new()
     machine.receive(frame(BINARY, b"x" * 100)[:52])
-    assert machine.next_event() == Piece(b"x" * 50, False)
+    assert machine.next_event() == Piece(b"x" * 50, False, False)
     assert machine.next_event() is None
     machine.receive(b"x" * 50)
     assert machine.next_event() == Piece(b"x" * 50, True)
+
+
+def test_empty_frames_of_a_message_are_told() -> None:
+    machine = new()
+    machine.receive(frame(TEXT, b"", fin=False) + frame(CONT, b"", fin=False) + frame(CONT, b"a"))
+    assert machine.next_event() == Piece("", False)
+    assert machine.next_event() == Piece("", False)
+    assert machine.next_event() == Piece("a", True)
+
+
+@pytest.mark.parametrize("peer_first", [False, True])
+def test_who_closed_first(peer_first) -> None:
+    machine = new()
+    assert machine.peer_closed_first is None
+    if not peer_first:
+        machine.send_close(1000)
+    assert machine.peer_closed_first is None
+    machine.receive(frame(CLOSE, b"\x03\xe8"))
+    event = machine.next_event()
+    assert isinstance(event, CloseReceived)
+    machine.answer(event)
+    assert machine.peer_closed_first is peer_first
 
 
 def test_an_idle_machine_keeps_nothing_of_what_came() -> None:

@@ -55,6 +55,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
     """See the module and `ByteStream`. Made by the loop's `create_connection`, whose protocol it is."""
 
     __slots__ = (
+        "_announce",
         "_armed_for",
         "_buffer",
         "_chunks",
@@ -97,6 +98,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         self._paused = self._eof = self._lost = self._closed = self._interrupted = False
         self._fault: BaseException | None = None  # why the connection was lost
         self._reader: asyncio.Future[None] | None = None
+        self._announce: Callable[[], None] | None = None
         self._deadline = FOREVER  # of the read that waits, or waited last
         self._timed_out = False
         self._timer: asyncio.TimerHandle | None = None
@@ -174,6 +176,8 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
             self._reader = None
             if not reader.done():
                 reader.set_result(None)
+        elif self._announce is not None:
+            self._announce()
         if self._writer_reads and self._writer is not None:
             self._writer.fire()
 
@@ -330,6 +334,11 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         if not self._interrupted:
             self._interrupted = True
             self._wake_reader()
+
+    def announce_input(self, callback: Callable[[], None] | None) -> bool:
+        """See `ByteStream.announce_input`."""
+        self._announce = callback
+        return True
 
     def is_readable(self) -> bool:
         """See `ByteStream.is_readable`. Knows what the loop has delivered so far."""
