@@ -107,8 +107,10 @@ class WebSocketConnection(WebSocketPump):
             UsageError: somebody else is receiving.
         """
         deadline = FOREVER if timeout is None else self.backend.now() + timeout
-        self._begin_receiving()
+        alone = self._begin_receiving()
         try:
+            if alone and (message := await self._read(deadline, True)) is not None:
+                return message
             while True:
                 piece = await self._next(deadline)
                 if piece is None:
@@ -142,12 +144,16 @@ class WebSocketConnection(WebSocketPump):
         Raises:
             As `receive`.
         """
-        self._begin_receiving()
+        alone = self._begin_receiving()
         try:
             parts, self._parts = self._parts, None
             if parts is not None:
+                if alone:
+                    self._stop_reading()
                 self._streaming = True
                 return Piece(parts.join(), False)
+            if alone and (message := await self._read(self._deadline(timeout), True)) is not None:
+                return Piece(message, True)
             piece = await self._next(self._deadline(timeout))
             if piece is not None:
                 self._streaming = not piece.last
@@ -160,12 +166,17 @@ class WebSocketConnection(WebSocketPump):
         """Whether the last piece that `receive_piece` returned was not its message's last."""
         return self._streaming
 
-    def _begin_receiving(self) -> None:
+    def _begin_receiving(self) -> bool:
+        """Note who receives; whether that took the reader's role at once, because there is nothing else to do."""
         with self.guard:
             if self._receiving:
                 raise UsageError("two receive from one WebSocket at the same time")
             self._receiving = True
             self._calls += 1
+            if self._unparsed or self._reading or self._queue or self._ended or not self.machine.is_receiving:
+                return False
+            self._reading = True
+            return True
 
     async def _next(self, deadline: float) -> Piece | None:
         """The next piece, None when the WebSocket was closed in order."""
@@ -225,9 +236,18 @@ class WebSocketConnection(WebSocketPump):
         """
         kind, payload = to_payload(data, opcode)
         machine = self.machine
-        await self._send(
-            lambda: machine.send_part(kind, payload, True, compress), self._is_free, self._deadline(timeout)
-        )
+        deadline = FOREVER if timeout is None else self.backend.now() + timeout
+        with self.guard:
+            if self._is_quiet and not machine.is_fragmented:
+                # What `_send` comes to where nobody else is at it, which is nearly always.
+                self._put(machine.send_part(kind, payload, True, compress))
+                self._flushing = alone = True
+            else:
+                alone = False
+        if alone:
+            await self._flush_first(deadline)
+            return
+        await self._send(lambda: machine.send_part(kind, payload, True, compress), self._is_free, deadline)
 
     def _is_free(self) -> bool:
         return not self.machine.is_fragmented or self.machine.close_sent is not None

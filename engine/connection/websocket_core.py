@@ -39,7 +39,6 @@ class WebSocketCore(WebSocketOutput):
         "_dropped",
         "_dropping",
         "_ended",
-        "_last_pong",
         "_look_at",
         "_pings",
         "_pong_due",
@@ -65,7 +64,6 @@ class WebSocketCore(WebSocketOutput):
         self._unparsed = False  # the machine may have more for us than there was room for
         self._dropping = False
         self._dropped = 0  # bytes that came after the end
-        self._last_pong: bytes | None = None  # to be answered when there is room
         self._pings = Pings()
         self._attendant: Waiter | None = None  # of who reads while nobody else does
         self._alive_key: bytes | None = None
@@ -103,8 +101,7 @@ class WebSocketCore(WebSocketOutput):
         machine = self.machine
         while (event := machine.next_event()) is not None:
             if type(event) is Piece:
-                if not machine.has_input:
-                    self._unparsed = False
+                self._unparsed = machine.has_input
                 return event
             self._handle(event)
         self._unparsed = False
@@ -146,10 +143,9 @@ class WebSocketCore(WebSocketOutput):
             # The peer does not read: it is enough to answer the last one (RFC 6455 section 5.5.3).
             self._last_pong = data
 
-    def _sent_some(self, size: int) -> None:
-        super()._sent_some(size)
-        if self._last_pong is not None and not self._outbox:
-            data, self._last_pong = self._last_pong, None
+    def _outbox_is_empty(self) -> None:
+        data, self._last_pong = self._last_pong, None
+        if data is not None:
             self._answer_ping(data)
 
     def _pong_received(self, data: bytes) -> None:
@@ -221,57 +217,72 @@ class WebSocketCore(WebSocketOutput):
         if self._outbox:
             await self._flush_now()
 
-    async def _read(self, deadline: float) -> None:
-        """Read once, for everybody. The caller has taken the reader's role, which this gives back."""
+    def _stop_reading(self) -> None:
+        """Give the reader's role back without having read."""
+        with self.guard:
+            self._reading = False
+            self._wake()
+
+    async def _read(self, deadline: float, is_receiver: bool = False) -> str | bytes | None:
+        """Read once, for everybody; with something to send, send it while there is nothing to read.
+
+        The caller has taken the reader's role, which this gives back.
+
+        Args:
+            deadline: on the backend's clock.
+            is_receiver: whether the caller wants a message, and there was none in the queue.
+
+        Returns:
+            For a receiver, what came, where that is one whole message; None otherwise.
+
+        Raises:
+            ReadTimeout: nothing is lost.
+        """
         data = fault = None
+        until = min(deadline, self._look_at)
         try:
-            if self._outbox or self._look_at != FOREVER:
-                data = await self._hear(deadline)
-            else:
-                data = await self.stream.receive_some(_READ_SIZE, deadline)
+            if not self._outbox or await self._send_or_listen(until):
+                data = await self.stream.receive_some(_READ_SIZE, until)
         except Interrupted:
             pass  # look again
         except NetworkError as error:
             fault = error
-        except BaseException:
+        except BaseException as error:
             with self.guard:
                 self._reading = False
                 self._wake()
+                if isinstance(error, Timeout) and until < deadline and self.backend.now() < deadline:
+                    self._keep_alive(self.backend.now())
+                    return None
+            if isinstance(error, Timeout):
+                raise ReadTimeout("nothing came in time") from None
             raise
         with self.guard:
-            self._heard(data, fault)
-
-    def _heard(self, data: bytes | None, fault: NetworkError | None) -> None:
-        """Give the reader's role back, with what came of it. Under the guard."""
-        self._reading = False
-        if data:
-            if self.machine.is_receiving:
-                self.machine.receive(data)
-                self._unparsed = True
-            else:
-                self._dropped += len(data)
-        elif data is not None:
-            self._end()
-        elif fault is not None:
-            self._lose(fault)
-        if self._waiters:
-            self._wake()
-
-    async def _hear(self, deadline: float) -> bytes | None:
-        """The reader's wait: for input, for room while something is to be sent, for the next Ping. None: look again."""
-        until = min(self._look_at, deadline)
-        try:
-            if self._outbox and not await self._send_or_listen(until):
-                return None
-            return await self.stream.receive_some(_READ_SIZE, until)
-        except Interrupted:
-            raise
-        except Timeout:
-            if until == deadline or self.backend.now() >= deadline:
-                raise ReadTimeout("nothing came in time") from None
-            with self.guard:
-                self._keep_alive(self.backend.now())
+            self._reading = False
+            if self._waiters:
+                self._wake()
+            if data:
+                return self._take(data, is_receiver)
+            if data is not None:
+                self._end()
+            elif fault is not None:
+                self._lose(fault)
             return None
+
+    def _take(self, data: bytes, is_receiver: bool) -> str | bytes | None:
+        """Give the machine what came; returns a message for a receiver, see `_read`. Under the guard."""
+        machine = self.machine
+        if not machine.is_receiving:
+            self._dropped += len(data)
+        elif is_receiver:
+            message = machine.receive_message(data)
+            if message is not None:
+                return message
+            self._unparsed = True
+        else:
+            machine.receive(data)
+            self._unparsed = True
+        return None
 
     async def _send_or_listen(self, deadline: float) -> bool:
         """Send some of the outbox; whether input waits instead, or somebody else sends."""

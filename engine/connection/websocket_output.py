@@ -46,6 +46,7 @@ class WebSocketOutput:
     __slots__ = (
         "_fault",
         "_flushing",
+        "_last_pong",
         "_offset",
         "_outbox",
         "_queued",
@@ -68,6 +69,7 @@ class WebSocketOutput:
         self._queued = 0  # bytes that ever were in the outbox, and
         self._sent = 0  # that left it
         self._flushing = False
+        self._last_pong: bytes | None = None  # to be answered when there is room
         self._waiters: list[Waiter] = []
         self._fault: EngineError | None = None  # how the connection was lost
         self._write_fault: EngineError | None = None  # and how, for those who send: others may still be reading
@@ -109,12 +111,21 @@ class WebSocketOutput:
     # -- queueing ------------------------------------------------------------------------------------------------------
 
     @property
+    def unsent(self) -> int:
+        """How many bytes wait to be sent: those that the stream did not take yet."""
+        return self._queued - self._sent
+
+    @property
     def _waiting_output(self) -> int:
         return self._queued - self._sent
 
     def _put(self, frame: Output) -> int:
         """Queue a frame; returns the count of bytes up to its end. Under the guard, in the step that made it."""
-        for data in (frame,) if isinstance(frame, bytes) else frame:
+        if type(frame) is bytes:
+            self._outbox.append(frame)
+            self._queued += len(frame)
+            return self._queued
+        for data in frame:
             if data:
                 self._outbox.append(data)
                 self._queued += len(data)
@@ -133,7 +144,6 @@ class WebSocketOutput:
         """
         limit = self.machine.limits.max_outbox
         is_first, target = False, 0
-        data: bytes | memoryview = b""
         while True:
             flush, waiter = False, None
             with self.guard:
@@ -142,9 +152,7 @@ class WebSocketOutput:
                 if self._queued - self._sent < limit and is_turn():
                     is_first = not self._outbox and not self._flushing
                     target = self._put(make())
-                    if is_first:
-                        self._flushing = True
-                        data = self._outbox[0]
+                    self._flushing = self._flushing or is_first
                     break
                 if self._outbox and not self._flushing:
                     self._flushing = flush = True
@@ -154,9 +162,19 @@ class WebSocketOutput:
                 await self._flush(deadline)
             elif waiter is not None and not await self._follow(waiter, deadline):
                 raise WriteTimeout("others had the turn until the time was over")
-        if not is_first:
+        if is_first:
+            await self._flush_first(deadline)
+        else:
             await self._flush_to(target, deadline)
-            return
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether nothing waits to be sent, nobody sends, and nothing is wrong. Under the guard."""
+        return not (self._outbox or self._flushing or self._write_fault or self._fault)
+
+    async def _flush_first(self, deadline: float) -> None:
+        """`_flush` for one who put a frame into an empty outbox and has taken the flusher's role."""
+        data = self._outbox[0]
         try:
             sent = await self.stream.send_some(data, deadline)
         except BaseException as error:
@@ -254,7 +272,12 @@ class WebSocketOutput:
         if size == len(self._outbox[0]):
             del self._outbox[0]
             size = 0
+            if self._last_pong is not None and not self._outbox:
+                self._outbox_is_empty()
         self._offset = size
+
+    def _outbox_is_empty(self) -> None:
+        """A Ping was not answered for want of room. Under the guard."""
 
     def _sending_failed(self, error: NetworkError) -> None:
         """Nothing can be sent any more. What the peer said before can still be read. Under the guard."""

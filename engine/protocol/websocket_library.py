@@ -20,6 +20,7 @@ from wsproto.frame_protocol import (
     FrameDecoder,
     FrameProtocol,
     Header,
+    MessageDecoder,
     Opcode,
     ParseFailed,
     RsvBits,
@@ -30,7 +31,7 @@ from .websocket_deflate import MessageDeflater, MessageInflater
 from .websocket_limits import WebSocketLimits
 from .websocket_mask import Masker, apply_mask
 
-__all__ = ["Decoder", "Library", "Output", "encode_frame", "encode_large_frame"]
+__all__ = ["Decoder", "Encoder", "Library", "Output"]
 
 Output = bytes | tuple[bytes, memoryview]
 """A frame: whole, or in two parts."""
@@ -43,29 +44,55 @@ _BAD_GATEWAY = 1014
 # Frames with a payload from which on they are made in two parts, and how much of it is in the first.
 _LARGE, _FIRST_PART = 128 * 1024, 64 * 1024
 _RSV1 = 0x40
+_KEYS_AT_ONCE = 32
 _WHOLE_TEXT = 0x81
 _WHOLE = (_WHOLE_TEXT, 0x82)
 
 
-def encode_frame(first: int, payload: bytes | bytearray | memoryview, masked: bool) -> bytes:
-    """A frame with the first byte `first` (FIN, RSV bits and opcode)."""
-    if not masked:
-        return b"".join((_head(first, len(payload), masked), payload))
-    key = os.urandom(4)  # unpredictable, so that nobody else chooses what is on the wire (RFC 6455 section 10.3)
-    head = _head(first, len(payload), masked)
-    return b"".join((head, key, apply_mask(payload, key))) if payload else head + key
+class Encoder:
+    """Makes frames; a client's are masked.
 
+    Args:
+        masked: whether they are.
+    """
 
-def encode_large_frame(first: int, payload: bytes | bytearray | memoryview, masked: bool) -> tuple[bytes, memoryview]:
-    """The same in two parts, of which the second is not copied once more: memory is slower than one may think."""
-    head = _head(first, len(payload), masked)
-    if masked:
-        key = os.urandom(4)
-        head, payload = head + key, apply_mask(payload, key)
-    elif type(payload) is not bytes:
-        payload = bytes(payload)  # its owner may change it while it waits to be sent
-    view = memoryview(payload)
-    return b"".join((head, view[:_FIRST_PART])), view[_FIRST_PART:]
+    __slots__ = ("_keys", "_masked", "_next_key")
+
+    def __init__(self, masked: bool) -> None:
+        self._masked = masked
+        self._keys = b""
+        self._next_key = 0
+
+    def _new_key(self) -> bytes:
+        # Unpredictable, so that nobody else chooses what is on the wire (RFC 6455 section 10.3). The system is asked for
+        # some at once: each time would cost more than the masking.
+        at = self._next_key
+        if at == len(self._keys):
+            self._keys = os.urandom(_KEYS_AT_ONCE * 4)
+            at = 0
+        self._next_key = at + 4
+        return self._keys[at : at + 4]
+
+    def frame(self, first: int, payload: bytes | bytearray | memoryview) -> bytes:
+        """A frame with the first byte `first` (FIN, RSV bits and opcode)."""
+        size = len(payload)
+        if not self._masked:
+            head = bytes((first, size)) if size <= 125 else _head(first, size, False)
+            return b"".join((head, payload))
+        key = self._new_key()
+        head = bytes((first, 0x80 | size)) if size <= 125 else _head(first, size, True)
+        return b"".join((head, key, apply_mask(payload, key))) if size else head + key
+
+    def large_frame(self, first: int, payload: bytes | bytearray | memoryview) -> tuple[bytes, memoryview]:
+        """The same in two parts, of which the second is not copied once more: memory is slower than one may think."""
+        head = _head(first, len(payload), self._masked)
+        if self._masked:
+            key = self._new_key()
+            head, payload = head + key, apply_mask(payload, key)
+        elif type(payload) is not bytes:
+            payload = bytes(payload)  # its owner may change it while it waits to be sent
+        view = memoryview(payload)
+        return b"".join((head, view[:_FIRST_PART])), view[_FIRST_PART:]
 
 
 def _head(first: int, size: int, masked: bool) -> bytes:
@@ -80,11 +107,16 @@ def _head(first: int, size: int, masked: bool) -> bytes:
 class Decoder(FrameDecoder):
     """Takes frames apart. See the module.
 
+    Attributes:
+        messages: the library's, which knows whether a message was begun; set by who owns both.
+
     Args:
         client: this side's role.
         limits: what frames and messages may be.
         inflater: unpacks compressed messages; None where compression was not agreed on.
     """
+
+    messages: MessageDecoder
 
     def __init__(self, client: bool, limits: WebSocketLimits, inflater: MessageInflater | None) -> None:
         super().__init__(client)
@@ -109,14 +141,28 @@ class Decoder(FrameDecoder):
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
 
+    def receive_message(self, data: bytes) -> str | bytes | None:
+        """Take what came, and return it where it is one message of the usual case; see `take_message`."""
+        if self._data:
+            self.receive_bytes(data)
+            return None
+        self._data = data
+        self._at = 0
+        size = len(data)
+        if size >= 2 and (
+            data[1] + 2 == size or (size >= 4 and data[1] == 126 and (data[2] << 8 | data[3]) + 4 == size)
+        ):
+            return self.take_message()
+        return None  # which says nothing about those that are masked
+
     def take_message(self) -> str | bytes | None:
         """The next message where it is the usual case: one frame, not compressed, which has come whole, with nothing wrong.
 
-        None for everything else, which then goes the long way. Not in the middle of a message.
+        None for everything else, which then goes the long way.
         """
         data, at = self._data, self._at
         left = len(data) - at
-        if left < 2 or self.header is not None or self._unpacking:
+        if left < 2 or self.header is not None or self.messages.opcode is not None or self._unpacking:
             return None
         first, second = data[at], data[at + 1]
         masked = second >= 0x80
@@ -288,6 +334,9 @@ class Library(FrameProtocol):
         client: this side's role.
         limits: what the peer may send.
         inflater, deflater: for compressed messages; None where that was not agreed on.
+
+    Attributes:
+        output: makes the frames.
     """
 
     _parse_more: Iterator[LibraryFrame | None]  # type: ignore[assignment]
@@ -298,22 +347,15 @@ class Library(FrameProtocol):
     ) -> None:
         super().__init__(client, [])
         self._frame_decoder = Decoder(client, limits, inflater)
+        self._frame_decoder.messages = self._message_decoder
+        self.output = Encoder(client)
         self._deflater = deflater
         self._is_compressing = False
 
     @property
-    def has_input(self) -> bool:
-        """See `Decoder.has_input`."""
-        return self._frame_decoder.has_input
-
-    @property
-    def is_fragmented(self) -> bool:
-        """Whether a message was begun to be sent, and not ended."""
-        return self._outbound_opcode is not None
-
-    def take_message(self) -> str | bytes | None:
-        """See `Decoder.take_message`."""
-        return self._frame_decoder.take_message() if self._message_decoder.opcode is None else None
+    def input(self) -> Decoder:
+        """Takes what is received, and takes it apart."""
+        return self._frame_decoder
 
     def next_frame(self) -> LibraryFrame | None:
         """What came next, None where more must come first or nothing will.
@@ -345,8 +387,8 @@ class Library(FrameProtocol):
             payload = self._deflater.deflate(payload, last)
         self._outbound_opcode = None if last else opcode
         if len(payload) >= _LARGE:
-            return encode_large_frame(first, payload, self.client)
-        return encode_frame(first, payload, self.client)
+            return self.output.large_frame(first, payload)
+        return self.output.frame(first, payload)
 
     def _serialize_frame(self, opcode: Opcode, payload: bytes | bytearray = b"", fin: bool = True) -> bytearray:
-        return cast("bytearray", encode_frame((0x80 if fin else 0) | opcode, payload, self.client))
+        return cast("bytearray", self.output.frame((0x80 if fin else 0) | opcode, payload))

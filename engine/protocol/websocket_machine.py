@@ -28,7 +28,7 @@ from .websocket_events import (
     PongReceived,
     is_valid_close_code,
 )
-from .websocket_library import Library, Output, encode_frame
+from .websocket_library import Library, Output
 from .websocket_limits import DEFAULT_WEBSOCKET_LIMITS, WebSocketLimits
 
 __all__ = ["MessageKind", "Payload", "WebSocketMachine", "to_payload"]
@@ -80,10 +80,13 @@ class WebSocketMachine:
         client: whether this side is the client.
         close_received, close_sent: the Close frames, None where there was none.
         failure: why the connection had to be failed, None otherwise.
+        is_receiving: whether something more may come.
+        is_fragmented: whether a message was begun to be sent and not ended.
         peer_closed_first: when both sent a Close frame, whether the peer's came before ours was sent; None before.
     """
 
     __slots__ = (
+        "_input",
         "_library",
         "_min_size",
         "client",
@@ -91,6 +94,8 @@ class WebSocketMachine:
         "close_sent",
         "deflate",
         "failure",
+        "is_fragmented",
+        "is_receiving",
         "limits",
         "peer_closed_first",
     )
@@ -119,29 +124,31 @@ class WebSocketMachine:
             inflater = MessageInflater(*theirs)
             deflater = MessageDeflater(*ours, options.level, options.mem_level)
         self._library = Library(client, limits, inflater, deflater)
+        self._input = self._library.input
+        self.is_fragmented = False
+        self.is_receiving = True
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
         """Take what the peer sent; `next_event` says what it means. What follows the end is dropped."""
         if self.is_receiving:
-            self._library.receive_bytes(data)
+            self._input.receive_bytes(data)
 
-    @property
-    def is_receiving(self) -> bool:
-        """Whether something more may come."""
-        return self.close_received is None and self.failure is None
+    def receive_message(self, data: bytes) -> str | bytes | None:
+        """The same while something may come; the message that `data` is, where it is just that, and nothing came before."""
+        return self._input.receive_message(data)
 
     @property
     def has_input(self) -> bool:
         """Whether something was received that `next_event` has not looked at."""
-        return self._library.has_input
+        return self._input.has_input
 
     def next_event(self) -> Event | None:
         """What was received next; None where more must come first, or nothing will."""
-        if self.close_received is not None or self.failure is not None:
+        if not self.is_receiving:
             return None
-        message = self._library.take_message()
+        message = self._input.take_message()
         if message is not None:
             return Piece(message, True)
         try:
@@ -157,6 +164,7 @@ class WebSocketMachine:
                 elif opcode is Opcode.CLOSE:
                     code, reason = cast("tuple[int, str]", payload)
                     self.close_received = Close(int(code), reason)
+                    self.is_receiving = False
                     if self.close_sent is not None:
                         self.peer_closed_first = False
                     return CloseReceived(self.close_received)
@@ -165,14 +173,10 @@ class WebSocketMachine:
                     return PingReceived(data) if opcode is Opcode.PING else PongReceived(data)
         except ParseFailed as error:
             self.failure = Close(int(error.code), str(error))
+            self.is_receiving = False
             return Failed(self.failure)
 
     # -- sending -------------------------------------------------------------------------------------------------------
-
-    @property
-    def is_fragmented(self) -> bool:
-        """Whether a message was begun to be sent and not ended."""
-        return self._library.is_fragmented
 
     def send_part(
         self, opcode: Opcode, payload: bytes | bytearray | memoryview, last: bool = True, compress: bool | None = None
@@ -189,9 +193,11 @@ class WebSocketMachine:
         Raises:
             WebSocketClosed: a Close frame was sent before.
         """
-        self._check_open()
+        if self.close_sent is not None:
+            self._check_open()
         if compress is None:
             compress = not last or len(payload) >= self._min_size
+        self.is_fragmented = not last
         return self._library.send_part(opcode, payload, last, compress)
 
     def send_ping(self, data: bytes = b"") -> bytes:
@@ -211,7 +217,7 @@ class WebSocketMachine:
         if len(data) > _MAX_CONTROL:
             raise UsageError(f"a control frame has at most {_MAX_CONTROL} bytes")
         self._check_open()
-        return encode_frame(0x80 | opcode, data, self.client)
+        return self._library.output.frame(0x80 | opcode, data)
 
     def send_frame(self, frame: Frame) -> bytes:
         """A frame as it is. A Close frame among them counts as one that was sent.
@@ -227,7 +233,7 @@ class WebSocketMachine:
             code = int.from_bytes(frame.data[:2], "big") if len(frame.data) >= 2 else NO_STATUS
             self._closing_by(Close(code, bytes(frame.data[2:]).decode("utf-8", "replace")))
         bits = frame.fin << 7 | frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
-        return encode_frame(bits | frame.opcode, frame.data, self.client)
+        return self._library.output.frame(bits | frame.opcode, frame.data)
 
     def send_close(self, code: int | None = 1000, reason: str = "") -> bytes:
         """A Close frame: the beginning of the end, or the answer to the peer's.
@@ -252,7 +258,7 @@ class WebSocketMachine:
                 raise UsageError("the reason has more than 123 bytes")
         self._check_open()
         self._closing_by(Close(NO_STATUS if code is None else code, reason))
-        return encode_frame(0x80 | Opcode.CLOSE, payload, self.client)
+        return self._library.output.frame(0x80 | Opcode.CLOSE, payload)
 
     def answer(self, event: CloseReceived | Failed) -> bytes:
         """What must be sent because of an event: b"" where a Close frame was sent before."""
