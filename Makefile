@@ -3,8 +3,8 @@
 #   make demo        one request through every door, against our own server
 #   make test        the test suite
 #   make check       formatting, lint, strict types of the installed package
-#   make test-peers  tests against nginx, tinyproxy, …; fails when one of them is not installed
-#   make conformance the originals' own test suites on the adapters (fetches that of requests)
+#   make test-peers  tests against nginx, chromium, websockets, …; fails when one of them is not installed
+#   make conformance the originals' own test suites on the adapters (fetches that of requests), all of Autobahn's cases
 #   make bench       the benchmarks (ARGS="--quick --only small_get" passes arguments)
 #   make docs        checks the documentation: links, commands, examples, the names it promises
 #   make clean       remove environments, caches and builds
@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV   := .venv
 CHECK  := .venv-check
 NIQ    := .venv-niquests
+PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 ARGS   ?=
 
@@ -33,14 +34,15 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not peers" $(ARGS)
 
-test-peers: $(VENV)/.test
+test-peers: $(VENV)/.test $(PEERS)/.peers
 	$(BIN)/python -m pytest -m peers $(ARGS)
 
 conformance: $(VENV)/.test
 	$(BIN)/python -m conformance.cpython_urllib
 	$(BIN)/python -m conformance.requests_suite
+	$(BIN)/python -m conformance.websocket_autobahn
 
-bench: $(VENV)/.bench $(NIQ)/.bench
+bench: $(VENV)/.bench $(NIQ)/.bench $(PEERS)/.bench
 	$(BIN)/python -m bench.run $(ARGS)
 
 # Types are checked on what a user gets: the package is built and installed, without the network, into an environment
@@ -60,7 +62,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m pytest tests/house/test_docs.py tests/house/test_lua_names.py tests/test_readme.py $(ARGS)
 
 clean:
-	rm -rf .venv .venv-check .venv-niquests build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-check .venv-niquests .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments ----------------------------------------------------------------------------------------------------
@@ -93,6 +95,16 @@ $(VENV)/.bench: $(VENV)/.runtime
 $(NIQ)/.bench: pyproject.toml
 	$(call new_venv,$(NIQ))
 	$(NIQ)/bin/python -m pip install --quiet 'niquests>=3.14'
+	@touch $@
+
+# The libraries that the engine is tested against in processes of their own.
+$(PEERS)/.peers: $(RECIPE)
+	$(call new_venv,$(PEERS))
+	$(PEERS)/bin/python -m pip install --quiet --editable '.[peers]'
+	@touch $@
+
+$(PEERS)/.bench: $(PEERS)/.peers
+	$(PEERS)/bin/python -m pip install --quiet --editable '.[bench-websockets]'
 	@touch $@
 
 $(CHECK)/.tools: $(RECIPE)

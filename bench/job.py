@@ -23,14 +23,17 @@ class Job:
 
     Attributes:
         work: `small_get`, `download`, `upload_file`, `upload_pieces` or `handshake`; over HTTP/2 `h2_get`, `h2_many`
-            (several at a time on one connection, by tasks or in a batch), `h2_threads` (by threads), `h2_download` or
-            `h2_upload` (from a file).
+            (several at a time on one connection, by tasks or in a batch), `h2_threads` (by threads), `session_threads`
+            (by threads, in HTTP/1.1 where the library has no more), `h2_download` or `h2_upload` (from a file); on
+            WebSockets `ws_echo` (a message there and back), `ws_connect` (open and close) or `ws_idle` (hold many).
         url: what to request.
         host, port, target: the same in parts, for those who speak HTTP by hand.
         ca_file: trust this authority only, on https.
         size: bytes of body expected, or to be sent.
         upload_path: a file of `size` bytes.
         concurrency: operations at a time: in tasks, in threads that share what the contender opened, or in a batch.
+        connections: how many are opened, for `ws_idle`.
+        compression: with permessage-deflate, for `ws_echo`.
         http2: over HTTP/2: agreed on in the TLS handshake, or known beforehand in clear.
     """
 
@@ -44,6 +47,8 @@ class Job:
     upload_path: str = ""
     concurrency: int = 1
     http2: bool = False
+    connections: int = 1
+    compression: bool = False
 
     @property
     def tls(self) -> bool:

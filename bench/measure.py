@@ -131,7 +131,11 @@ class Child:
 def measure_work(scenario: Scenario, job: Job, rounds: int, count: int) -> list[Result]:
     """Every contender of the scenario's colours, `rounds` times in turns."""
     with contextlib.ExitStack() as stack:
-        chosen = [contender for contender in CONTENDERS if contender.colour in scenario.colours]
+        chosen = [
+            contender
+            for contender in CONTENDERS
+            if contender.colour in scenario.colours and contender.websocket is scenario.websocket
+        ]
         warm_up = min(count, 50 * scenario.concurrency)
         children = [stack.enter_context(Child(contender, job, warm_up)) for contender in chosen]
         for _ in range(rounds):

@@ -46,7 +46,7 @@ def run_scenario(scenario: Scenario, served: Served, options: argparse.Namespace
     about = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": describe_machine(),
-        "server": served.name,
+        "server": served.websocket_name if scenario.websocket else served.name,
         "rounds": rounds,
         "count": count,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["SCENARIOS", "Scenario", "Target"]
 
@@ -40,6 +40,8 @@ class Scenario:
         tls: over https.
         http2: over HTTP/2.
         memory: whether the growth of memory is shown.
+        compression: with permessage-deflate.
+        connections: how many are held at a time.
         rate: whether operations a second are shown.
         targets: see `Target`.
     """
@@ -59,10 +61,60 @@ class Scenario:
     http2: bool = False
     memory: bool = False
     rate: bool = False
+    compression: bool = False
+    connections: int = 1
     targets: tuple[Target, ...] = ()
+
+    @property
+    def websocket(self) -> bool:
+        """Whether it is about WebSockets."""
+        return self.work.startswith("ws_")
 
 
 H2_GET_TARGETS = (Target(NATIVE, "httpx", 0.55), Target(NATIVE_ASYNC, "httpx (async)", 0.55))
+
+BESIDE = "drivetrain websockets_api, compiled masker"
+
+
+def _echo_targets(sync: float, asyncio: float, size: int) -> tuple[Target, ...]:
+    targets = [
+        Target(f"{name}{suffix}", f"websockets{suffix}", limit)
+        for name in ("drivetrain websockets_api", BESIDE)
+        for suffix, limit in ((" (sync)", sync), ("", asyncio))
+    ]
+    if size == 100:
+        targets.append(Target("drivetrain WebSocket", "wsproto on a socket", 1.25))
+    return tuple(targets)
+
+
+def _echoes(title: str, name: str, size: int, count: int, *, sync: float, asyncio: float) -> tuple[Scenario, Scenario]:
+    """A message there and back, as it is and compressed."""
+    plain = Scenario(
+        f"ws_echo_{name}",
+        f"WebSocket: echo of {title}",
+        "One message there and back on one connection in clear. Where `websockets` is installed, the engine uses the masker that"
+        " it has compiled; the rows that say so are measured there, our others where it is not.",
+        "ws_echo",
+        ("sync", "async"),
+        ours="drivetrain WebSocket",
+        count=count,
+        quick_count=max(count // 5, 5),
+        size=size,
+        targets=_echo_targets(sync, asyncio, size),
+    )
+    about = (
+        "The same with permessage-deflate, as each library has it by default. Half of a message of bytes is repetitive."
+    )
+    compressed = replace(
+        plain,
+        name=f"{plain.name}_deflate",
+        title=f"{plain.title}, compressed",
+        about=about,
+        compression=True,
+        targets=(),
+    )
+    return plain, compressed
+
 
 SCENARIOS = (
     Scenario(
@@ -200,6 +252,26 @@ SCENARIOS = (
         targets=(Target(NATIVE, "httpx", 3.0, rate=True),),
     ),
     Scenario(
+        "session_threads",
+        "One requests.Session, 50 threads, TLS",
+        "100 bytes from a server that speaks HTTP/2; requests by itself asks it over HTTP/1.1. Every session as it is by default,"
+        " and requests once more with a pool that is as large as the number of threads.",
+        "session_threads",
+        ("sync",),
+        ours="requests, drivetrain installed",
+        count=2000,
+        quick_count=500,
+        concurrency=50,
+        tls=True,
+        http2=True,
+        rate=True,
+        targets=(
+            Target("requests, drivetrain installed", "requests", 2.0, rate=True),
+            Target("requests + drivetrain adapter", "requests", 2.0, rate=True),
+            Target("requests, drivetrain installed", "requests, 50 connections", 2.0, rate=True),
+        ),
+    ),
+    Scenario(
         "h2_download",
         "100 MB download over HTTP/2 and TLS",
         "Read in pieces (of 64 KiB where the library lets one choose), nothing kept. A profile of the blocking client shows"
@@ -224,6 +296,35 @@ SCENARIOS = (
         size=LARGE,
         tls=True,
         http2=True,
+        memory=True,
+    ),
+    *_echoes("100 bytes of text", "100", 100, 1000, sync=0.77, asyncio=0.85),
+    *_echoes("16 KiB", "16k", 16 * 1024, 500, sync=1.0, asyncio=1.0),
+    *_echoes("1 MiB", "1m", 1024 * 1024, 20, sync=1.0, asyncio=1.0),
+    Scenario(
+        "ws_connect",
+        "WebSocket: open and close",
+        "A new connection, both handshakes, in clear.",
+        "ws_connect",
+        ("sync", "async"),
+        ours="drivetrain WebSocket",
+        count=300,
+        quick_count=50,
+        size=0,
+        rate=True,
+    ),
+    Scenario(
+        "ws_idle",
+        "WebSocket: 500 connections",
+        "The growth of memory is that of opening 500 connections (in clear, keep-alive as it is by default) and of one echo on"
+        " each; the times are those of one more echo on each, on asyncio all at the same time.",
+        "ws_idle",
+        ("sync", "async"),
+        ours="drivetrain WebSocket",
+        count=1,
+        unit="ms",
+        size=0,
+        connections=500,
         memory=True,
     ),
     Scenario(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -52,6 +53,12 @@ class Served:
     h2_port: int
     ca_file: Path
     upload: Path
+    websocket_port: int
+
+    @property
+    def websocket_name(self) -> str:
+        """Who answers on `websocket_port`."""
+        return f"aiohttp {importlib.metadata.version('aiohttp')}"
 
     def job_for(self, scenario: Scenario) -> Job:
         """What a contender is told to do in a scenario."""
@@ -59,6 +66,8 @@ class Served:
         host, scheme = ("localhost", "https") if scenario.tls else ("127.0.0.1", "http")
         ports = (self.h2c_port, self.h2_port) if scenario.http2 else (self.port, self.tls_port)
         port = ports[scenario.tls]
+        if scenario.websocket:
+            scheme, port, target = "ws", self.websocket_port, "/"
         return Job(
             work=scenario.work,
             url=f"{scheme}://{host}:{port}{target}",
@@ -70,6 +79,8 @@ class Served:
             upload_path=str(self.upload),
             concurrency=scenario.concurrency,
             http2=scenario.http2,
+            connections=scenario.connections,
+            compression=scenario.compression,
         )
 
 
@@ -89,28 +100,41 @@ def serving(folder: Path) -> Iterator[Served]:
         nginx = Nginx(folder / "nginx", certificates, locations=LOCATIONS, servers=UPSTREAM)
     except PeerError as error:
         print(f"{error}; measuring against our own server instead", file=sys.stderr)
-        with _own_server(certificates, large) as ports:
-            yield Served("drivetrain (nginx is not installed)", *ports, certificates.ca_file, large)
+        with _own_server(certificates, large) as ports, _websocket_server() as echo:
+            yield Served("drivetrain (nginx is not installed)", *ports, certificates.ca_file, large, echo)
         return
     nginx.files.mkdir(parents=True)
     large = large.rename(nginx.files / "large")
-    with nginx:
+    with nginx, _websocket_server() as echo:
         ports = (nginx.port, nginx.tls_port, nginx.h2c_port, nginx.h2_port)
-        yield Served(nginx.version, *ports, certificates.ca_file, large)
+        yield Served(nginx.version, *ports, certificates.ca_file, large, echo)
 
 
 @contextlib.contextmanager
 def _own_server(certificates: Certificates, large: Path) -> Iterator[list[int]]:
-    command = [sys.executable, "-m", "bench.own_server"]
     files = [str(certificates.server_file), str(certificates.server_key), str(large)]
-    process = subprocess.Popen([*command, *files], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with _child("bench.own_server", *files) as line:
+        yield json.loads(line)
+
+
+@contextlib.contextmanager
+def _websocket_server() -> Iterator[int]:
+    with _child("bench.websocket_server") as line:
+        yield int(line)
+
+
+@contextlib.contextmanager
+def _child(module: str, *given: str) -> Iterator[str]:
+    """Run a server that prints where it is and lasts as long as its input; gives out what it printed."""
+    command = [sys.executable, "-m", module, *given]
+    process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise PeerError("our own server did not start either")
+            raise PeerError(f"{module} did not start")
         try:
-            yield json.loads(line)
+            yield line
         finally:
             process.stdin.close()

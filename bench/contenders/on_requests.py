@@ -78,6 +78,8 @@ class SessionWork:
 
             yield operation
 
+    session_threads = small_get
+
 
 class H2SessionWork(SessionWork):
     """The same for those that speak HTTP/2 where the server does."""

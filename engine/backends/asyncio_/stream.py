@@ -34,7 +34,7 @@ __all__ = ["AsyncioStream"]
 
 _SMALL, _BIG = 16 * 1024, 256 * 1024  # what one read may bring; a stream's own buffer is small until it was full
 _HIGH_WATER = 256 * 1024  # bytes waiting to be received from which on reading pauses, until less than half are left
-_LARGEST_SEND = 256 * 1024  # bytes the transport may have to keep for one call
+_LARGEST_SEND = 1024 * 1024  # bytes the transport may have to keep for one call
 _LINGER = 10.0  # seconds for sending, after `close`, what was reported as sent but the system did not take yet
 _PROACTOR = getattr(asyncio, "ProactorEventLoop", ())
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
