@@ -21,7 +21,8 @@ from .server_choice import choose_version
 from .server_h1 import H1Serving
 from .server_h2 import H2Serving
 from .server_options import ServerOptions, bind_listener, prepare_context
-from .server_serving import ErrorHandler, ServerContext, Serving, StreamHandler
+from .server_passing import PassedOn
+from .server_serving import ConnectionHandler, ErrorHandler, ServerContext, Serving, StreamHandler
 from .tls_stream import wrap_tls
 
 __all__ = ["ServerCore"]
@@ -82,13 +83,23 @@ class ServerCore:
         options: see `ServerOptions`.
         handler: serves one stream.
         onerror: called with (None, error, what was going on) for errors that nobody else sees.
+        connection_handler: gets whole connections, on which then no HTTP is spoken here; None to serve streams.
     """
 
-    def __init__(self, backend: Backend, options: ServerOptions, handler: StreamHandler, onerror: ErrorHandler) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        options: ServerOptions,
+        handler: StreamHandler,
+        onerror: ErrorHandler,
+        connection_handler: ConnectionHandler | None = None,
+    ) -> None:
         self.backend = backend
         self.options = options
         self._context = ServerContext(backend, options, handler, onerror)
+        self._connection_handler = connection_handler
         self._listener: Listener | None = None
+        self._stopped = False
         self._guard = backend.create_guard()
         self._connections: dict[ByteStream, _Connection] = {}
         self._room_waiter: Waiter | None = None
@@ -98,11 +109,17 @@ class ServerCore:
 
     def listen(self) -> Listener:
         """Bind and listen, once; later calls return the same listener. On an event loop: call it on the loop's thread."""
-        if self._context.closing:
+        if self._context.closing or (self._stopped and self._listener is None):
             raise ClosedError("the server was closed")
         if self._listener is None:
             self._listener = self.backend.adopt_listener(bind_listener(self.options))
         return self._listener
+
+    def stop_listening(self) -> None:
+        """Accept no more; connections that are open are served on. From any thread (of the loop). Idempotent."""
+        self._stopped = True
+        if self._listener is not None:
+            self._listener.close()
 
     @property
     def connections(self) -> int:
@@ -194,6 +211,8 @@ class ServerCore:
                 guard=self.backend.create_guard(),
                 deadline=deadline,
             )
+        if self._connection_handler is not None:
+            return PassedOn(context, stream, self._connection_handler)
         try:
             choice = await choose_version(stream, options.version, deadline)
             if not choice.is_h2:

@@ -6,15 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..backends.base import Backend
+from ..backends.base import Backend, ByteStream
 from .h1_server_stream import H1ServerStream
 from .h2_server_stream import H2ServerStream
 from .server_options import ServerOptions
 
-__all__ = ["ErrorHandler", "ServerContext", "ServerStream", "Serving", "StreamHandler"]
+__all__ = ["ConnectionHandler", "ErrorHandler", "ServerContext", "ServerStream", "Serving", "StreamHandler"]
 
 ServerStream = H1ServerStream | H2ServerStream
 StreamHandler = Callable[[ServerStream], Awaitable[None]]
+ConnectionHandler = Callable[[ByteStream], Awaitable[None]]
 ErrorHandler = Callable[[Any, BaseException, str], None]
 
 

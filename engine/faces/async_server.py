@@ -8,16 +8,18 @@ from typing import Any, cast
 
 from ..backends.asyncio_ import AsyncioBackend
 from ..backends.asyncio_.bridge import LoopDriver
-from ..backends.base import FOREVER, Address, TaskHandle
+from ..backends.base import FOREVER, Address, ByteStream, TaskHandle
 from ..connection.server_core import ServerCore
 from ..connection.server_options import ServerOptions
 from ..connection.server_serving import ServerStream
-from .server import OnError, is_async_handler, log_error, report_error
+from ..errors import UsageError
+from .server import OnError, check_handlers, is_async_handler, log_error, report_error
 from .stream import make_stream_face
 
-__all__ = ["AsyncServer", "AsyncServerHandler"]
+__all__ = ["AsyncConnectionServer", "AsyncServer", "AsyncServerHandler"]
 
 AsyncServerHandler = Callable[["AsyncServer", Any], Awaitable[None] | None]
+AsyncConnectionServer = Callable[["AsyncServer", ByteStream], Awaitable[None]]
 
 
 class AsyncServer:
@@ -30,6 +32,9 @@ class AsyncServer:
         on_stream: called as `on_stream(server, stream)` for every request, in HTTP/2 for those of one connection at the same
             time. An `async def` gets an `H1ServerStream` or `H2ServerStream`; a plain function runs in a worker thread with a
             blocking `Stream`.
+        on_connection: instead of `on_stream`, an `async def`, called as `on_connection(server, stream)` with the `ByteStream`
+            of every connection, after the TLS handshake where there is one: no HTTP is spoken on it by the server. The
+            connection ends with the call.
         onerror: called as `onerror(server, error, context)` for errors of handlers and of requests that could not be
             parsed; by default they are logged.
         options: see `ServerOptions`.
@@ -38,20 +43,38 @@ class AsyncServer:
         ConnectError: on `listen`, `start` and `loop`, when the address cannot be had.
     """
 
-    def __init__(self, on_stream: AsyncServerHandler, onerror: OnError = log_error, **options: Any) -> None:
+    def __init__(
+        self,
+        on_stream: AsyncServerHandler | None,
+        onerror: OnError = log_error,
+        *,
+        on_connection: AsyncConnectionServer | None = None,
+        **options: Any,
+    ) -> None:
+        check_handlers(on_stream, on_connection)
+        if on_connection is not None and not is_async_handler(on_connection):
+            raise UsageError("on_connection is an async def")
         self._on_stream = on_stream
+        self._on_connection = on_connection
         self._onerror = onerror
-        self._core = ServerCore(AsyncioBackend(), ServerOptions(**options), self._handle, self._report)
+        passing = None if on_connection is None else self._pass_on
+        self._core = ServerCore(AsyncioBackend(), ServerOptions(**options), self._handle, self._report, passing)
         self._is_async = is_async_handler(on_stream)
         self._task: TaskHandle | None = None
 
+    async def _pass_on(self, stream: ByteStream) -> None:
+        assert self._on_connection is not None
+        await self._on_connection(self, stream)
+
     async def _handle(self, stream: ServerStream) -> None:
+        on_stream = self._on_stream
+        assert on_stream is not None
         if self._is_async:
-            await cast("Awaitable[None]", self._on_stream(self, stream))
+            await cast("Awaitable[None]", on_stream(self, stream))
         else:
             face = make_stream_face(stream, LoopDriver())
             # A thread of its own: those of the loop's executor are few, and a slow handler may not hold up the others.
-            await self._core.backend.run_blocking(lambda: self._on_stream(self, face), FOREVER)
+            await self._core.backend.run_blocking(lambda: on_stream(self, face), FOREVER)
 
     def _report(self, _: Any, error: BaseException, context: str) -> None:
         report_error(self, self._onerror, error, context)
@@ -85,6 +108,10 @@ class AsyncServer:
         self._core.listen()
         if self._task is None:
             self._task = self._core.backend.spawn(self.loop(), "drivetrain server")
+
+    def stop_listening(self) -> None:
+        """Accept no more, for `loop` to return; connections that are open are served on. Idempotent."""
+        self._core.stop_listening()
 
     async def close(self, timeout: float | None = 10.0) -> None:
         """Stop accepting, close idle connections and wait until the others have finished their exchange.

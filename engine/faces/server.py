@@ -9,16 +9,27 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-from ..backends.base import FOREVER, Address
+from ..backends.base import FOREVER, Address, ByteStream
 from ..backends.blocking import BlockingBackend, run
 from ..connection.server_core import ServerCore
 from ..connection.server_options import ServerOptions
 from ..connection.server_serving import ServerStream
+from ..errors import UsageError
 from .stream import make_stream_face
 
-__all__ = ["OnError", "Server", "ServerHandler", "is_async_handler", "log_error", "report_error"]
+__all__ = [
+    "ConnectionServer",
+    "OnError",
+    "Server",
+    "ServerHandler",
+    "check_handlers",
+    "is_async_handler",
+    "log_error",
+    "report_error",
+]
 
 ServerHandler = Callable[["Server", Any], Awaitable[None] | None]
+ConnectionServer = Callable[["Server", ByteStream], Awaitable[None] | None]
 OnError = Callable[[Any, BaseException, str], None]
 
 _logger = logging.getLogger("drivetrain.server")
@@ -42,6 +53,12 @@ def is_async_handler(handler: Any) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
 
 
+def check_handlers(on_stream: Any, on_connection: Any) -> None:
+    """Refuse a server that would serve nothing, or everything twice, with `UsageError`."""
+    if (on_stream is None) == (on_connection is None):
+        raise UsageError("a server has either on_stream or on_connection")
+
+
 class Server:
     """An HTTP server of threads, for HTTP/1 and HTTP/2 (lua-http's `http.server`).
 
@@ -51,6 +68,9 @@ class Server:
         on_stream: called as `on_stream(server, stream)` for every request: in HTTP/1 one after the other in the connection's
             thread, in HTTP/2 each in a thread of its own. A plain function gets a blocking `Stream`; an `async def` gets an
             `H1ServerStream` or `H2ServerStream` and may await nothing but the engine.
+        on_connection: instead of `on_stream`, called as `on_connection(server, stream)` with the `ByteStream` of every
+            connection, after the TLS handshake where there is one: no HTTP is spoken on it by the server. A plain function
+            or an `async def`, in the connection's thread. The connection ends with the call.
         onerror: called as `onerror(server, error, context)` for errors of handlers and of requests that could not be
             parsed, from any thread; by default they are logged.
         options: see `ServerOptions`.
@@ -59,15 +79,32 @@ class Server:
         ConnectError: on `listen`, `start` and `loop`, when the address cannot be had.
     """
 
-    def __init__(self, on_stream: ServerHandler, onerror: OnError = log_error, **options: Any) -> None:
+    def __init__(
+        self,
+        on_stream: ServerHandler | None,
+        onerror: OnError = log_error,
+        *,
+        on_connection: ConnectionServer | None = None,
+        **options: Any,
+    ) -> None:
+        check_handlers(on_stream, on_connection)
         self._on_stream = on_stream
+        self._on_connection = on_connection
         self._onerror = onerror
-        self._core = ServerCore(BlockingBackend(), ServerOptions(**options), self._handle, self._report)
+        passing = None if on_connection is None else self._pass_on
+        self._core = ServerCore(BlockingBackend(), ServerOptions(**options), self._handle, self._report, passing)
         self._is_async = is_async_handler(on_stream)
         self._thread: threading.Thread | None = None
 
     async def _handle(self, stream: ServerStream) -> None:
+        assert self._on_stream is not None
         result = self._on_stream(self, stream if self._is_async else make_stream_face(stream, run))
+        if inspect.isawaitable(result):
+            await result
+
+    async def _pass_on(self, stream: ByteStream) -> None:
+        assert self._on_connection is not None
+        result = self._on_connection(self, stream)
         if inspect.isawaitable(result):
             await result
 
@@ -104,6 +141,10 @@ class Server:
         if self._thread is None:
             self._thread = threading.Thread(target=self.loop, name="drivetrain server", daemon=True)
             self._thread.start()
+
+    def stop_listening(self) -> None:
+        """Accept no more, for `loop` to return; connections that are open are served on. From any thread. Idempotent."""
+        self._core.stop_listening()
 
     def close(self, timeout: float | None = 10.0) -> None:
         """Stop accepting, close idle connections and wait until the others have finished their exchange.

@@ -40,6 +40,9 @@ from .user_agent import UserAgent
 
 __all__ = ["WebSocketOutgoing", "check_websocket_uri", "compose_websocket", "establish_websocket"]
 
+# In this order.
+_FIRST_FIELDS = ("host", "authorization", "origin")
+
 
 class WebSocketOutgoing(Outgoing):
     """A handshake on its way. Its `method` is GET, and `headers` are without the fields of the handshake, whatever is sent.
@@ -104,16 +107,29 @@ class WebSocketOutgoing(Outgoing):
         return "CONNECT" if self._is_h2 else "GET"
 
     def headers_on_the_wire(self) -> Headers:
-        """See `Outgoing.headers_on_the_wire`: the whole handshake."""
+        """See `Outgoing.headers_on_the_wire`: the whole handshake.
+
+        Fields that say whom it asks, and who asks, come before those of the handshake where the caller's begin with Host.
+        """
         source, is_h2 = for_origin(self.headers), self._is_h2
-        headers = self.handshake.to_request(
+        request = self.handshake.to_request(
             self.uri.scheme, source.get(":authority", ""), source.get(":path", "/"), is_h2
         )
-        for name, value, never_index in source.each():
-            if name[:1] != ":" and not (is_h2 and name.lower() == "host"):
-                headers.append(name, value, never_index)
+        asked = list(request.each())
+        pseudo = sum(name[:1] == ":" for name, _, _ in asked)
+        own = [field for field in source.each() if field[0][:1] != ":" and not (is_h2 and field[0].lower() == "host")]
+        before = _count_first(own) if own and own[0][0].lower() == _FIRST_FIELDS[0] else 0
+        headers = Headers()
+        for name, value, never_index in (*asked[:pseudo], *own[:before], *asked[pseudo:], *own[before:]):
+            headers.append(name, value, never_index)
         self.sent = headers
         return headers
+
+
+def _count_first(fields: Sequence[tuple[str, str, bool]]) -> int:
+    """How many of the fields are of those that come first, in their order."""
+    awaited = iter(_FIRST_FIELDS)
+    return next((count for count, field in enumerate(fields) if field[0].lower() not in awaited), len(fields))
 
 
 def check_websocket_uri(uri: Uri) -> Uri:

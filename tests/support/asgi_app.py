@@ -1,4 +1,7 @@
-"""The application hypercorn is given in the tests: files, uploads answered by their digest, trailers, a redirect."""
+"""The application hypercorn is given in the tests: files, uploads answered by their digest, trailers, a redirect.
+
+WebSockets, too: see `websocket_programs.servers` for what a path means; /pieces and /gone it cannot serve.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 __all__ = ["application"]
 
@@ -19,6 +23,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
     """An ASGI application."""
+    if scope["type"] == "websocket":
+        await _websocket(scope, receive, send)
     if scope["type"] != "http":
         return
     digest = await _digest_of_body(receive)
@@ -63,3 +69,18 @@ async def _send_file(send: Send, path: str, head_only: bool) -> None:
         while not head_only and (piece := content.read(PIECE)):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _websocket(scope: Message, receive: Receive, send: Send) -> None:
+    await receive()
+    if scope["path"] == "/refused":
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"not here\n"})
+        return
+    await send({"type": "websocket.accept", "subprotocol": "b" if "b" in scope["subprotocols"] else None})
+    if scope["path"] == "/close":
+        query = parse_qs(scope["query_string"].decode())
+        await send({"type": "websocket.close", "code": int(query["code"][0]), "reason": query["reason"][0]})
+        return
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "bytes": message.get("bytes"), "text": message.get("text")})

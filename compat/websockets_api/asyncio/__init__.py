@@ -1,0 +1,3 @@
+"""The asyncio half of the `websockets` API."""
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Connections for threads."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
