@@ -348,6 +348,7 @@ class WebSocketConnection(WebSocketPump):
         def make() -> bytes:
             nonlocal key
             frame, key = self._new_ping(None if data is None else bytes(data), on_pong)
+            self._end_break()
             return frame
 
         await self._send(make, self._always, deadline)

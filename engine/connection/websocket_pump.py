@@ -30,7 +30,7 @@ _GRACE = 0.02
 class WebSocketPump(WebSocketCore):
     """The part of `WebSocketConnection` that needs no user; that documents the attributes."""
 
-    __slots__ = ("_calls", "_is_parked", "_receiving", "close_timeout")
+    __slots__ = ("_break", "_calls", "_is_parked", "_is_wanted", "_receiving", "close_timeout")
 
     def __init__(self, stream: ByteStream, backend: Backend, machine: WebSocketMachine) -> None:
         super().__init__(stream, backend, machine)
@@ -38,6 +38,8 @@ class WebSocketPump(WebSocketCore):
         self._receiving = False
         self._calls = 0  # how often somebody began to receive
         self._is_parked = False  # the pump waits for who receives to leave
+        self._break: Waiter | None = None  # while the pump waits whether somebody receives again
+        self._is_wanted = False  # somebody waits for what the pump is to read
 
     async def pump(self) -> None:
         """Read while nobody receives, keep alive, and close the connection when it is over; messages wait to be received.
@@ -103,10 +105,15 @@ class WebSocketPump(WebSocketCore):
             await self._wait_until(lambda: self.is_over or self._receiving, FOREVER)
             while not self.is_over:
                 calls = self._calls
-                await self.backend.sleep_until(self.backend.now() + _GRACE)
-                if calls != self._calls:
-                    continue
                 with self.guard:
+                    waiter = self._break = self.backend.create_waiter()
+                    is_wanted = self._is_wanted
+                if not is_wanted:
+                    await waiter.wait(self.backend.now() + _GRACE)
+                    if calls != self._calls and not self._is_wanted:
+                        continue
+                with self.guard:
+                    self._break, self._is_wanted = None, False
                     if not self._receiving:
                         break
                     self._is_parked = True
@@ -114,6 +121,12 @@ class WebSocketPump(WebSocketCore):
                 await waiter.wait(FOREVER)
             if self.is_over:
                 return
+
+    def _end_break(self) -> None:
+        """Have the pump look at once. Under the guard."""
+        self._is_wanted = True
+        if self._break is not None:
+            self._break.wake()
 
     def _leave_receiving(self) -> None:
         """Somebody receives no more."""
@@ -155,6 +168,7 @@ class WebSocketPump(WebSocketCore):
             self._pings.end()
             self._wake()
             self._call_attendant()
+            self._end_break()
 
     def abort(self) -> None:
         """Give the connection up, now and without goodbyes. Idempotent, from any thread; those who wait are told."""

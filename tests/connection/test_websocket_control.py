@@ -258,3 +258,21 @@ class TestKeepingAlive:
             assert await peer.websocket.receive() is None
 
         peer.run(main())
+
+    def test_a_pump_does_not_keep_who_pings_waiting(self) -> None:
+        both = pair()
+
+        async def main() -> None:
+            pumps = [both.backend.spawn(side.pump(), "pump") for side in (both.client, both.server)]
+            await both.server.send("x")
+            assert await both.client.receive() == "x"  # after which the pump would wait whether somebody receives again
+            told: list[float | None] = []
+            await both.client.start_ping(None, told.append)
+            await both.backend.sleep_until(both.backend.now() + 0.001)
+            assert told == [0.0]
+            await both.client.close()
+            before = both.backend.now()
+            assert [await pump.join(1e9) for pump in pumps] == [True, True]
+            assert both.backend.now() == before
+
+        both.run(main())
