@@ -4,7 +4,7 @@
 #   make test        the test suite
 #   make check       formatting, lint, strict types of the installed package
 #   make test-peers  tests against nginx, chromium, websockets, …; fails when one of them is not installed
-#   make conformance the originals' own test suites on the adapters (fetches that of requests), all of Autobahn's cases
+#   make conformance the originals' own test suites on the adapters (fetches some of them), all of Autobahn's cases
 #   make bench       the benchmarks (ARGS="--quick --only small_get" passes arguments)
 #   make docs        checks the documentation: links, commands, examples, the names it promises
 #   make clean       remove environments, caches and builds
@@ -23,7 +23,7 @@ RECIPE := pyproject.toml engine/version.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-peers conformance check bench docs clean
+.PHONY: help demo test test-peers conformance conformance-suites check bench docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,10 +37,12 @@ test: $(VENV)/.test
 test-peers: $(VENV)/.test $(PEERS)/.peers
 	$(BIN)/python -m pytest -m peers $(ARGS)
 
-conformance: $(VENV)/.test
-	$(BIN)/python -m conformance.cpython_urllib
-	$(BIN)/python -m conformance.requests_suite
+conformance: conformance-suites
 	$(BIN)/python -m conformance.websocket_autobahn
+
+# A run of all suites writes its figures into docs/compatibility.md; ARGS="responses --modes install" is one of some.
+conformance-suites: $(VENV)/.test
+	$(BIN)/python -m conformance $(or $(ARGS),--write)
 
 bench: $(VENV)/.bench $(NIQ)/.bench $(PEERS)/.bench
 	$(BIN)/python -m bench.run $(ARGS)
@@ -59,7 +61,8 @@ check: $(CHECK)/.tools
 
 # The documentation is plain Markdown: what can be checked of it is its links, its commands and the names it promises.
 docs: $(VENV)/.test
-	$(BIN)/python -m pytest tests/house/test_docs.py tests/house/test_lua_names.py tests/test_readme.py $(ARGS)
+	$(BIN)/python -m pytest tests/house/test_docs.py tests/house/test_lua_names.py tests/test_readme.py tests/test_websockets_page.py \
+	    $(ARGS)
 
 clean:
 	rm -rf .venv .venv-check .venv-niquests .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,9 +36,9 @@ FACES = ("requests", "urllib", "websockets")
 # Imported when asked for: who wants urllib alone does not pay for requests.
 _INSTALLERS = {
     "requests": "drivetrain.compat.requests_api.installation",
-    "urllib": "drivetrain.compat.installing_urllib",
+    "urllib": "drivetrain.compat.urllib_api.installation",
+    "websockets": "drivetrain.compat.installing_websockets",
 }
-_MISSING = {"websockets": "the API of websockets is not there yet: websockets itself is used"}
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,16 @@ class _Face:
     def settle(self, name: str, options: dict[str, Any]) -> None:
         """Install or undo, as is wanted now."""
         needed = self.is_wanted or self.holders > 0
-        if needed and self.installation is None:
+        if needed and not _covers(self.installation):
             self.installation = importlib.import_module(_INSTALLERS[name]).Installation(options)
         elif not needed and self.installation is not None:
             installation, self.installation = self.installation, None
             installation.undo()
+
+
+def _covers(installation: Any) -> bool:
+    """Whether there is one, and it has put the engine below anything."""
+    return installation is not None and getattr(installation, "covers", True)
 
 
 _lock = threading.RLock()
@@ -90,12 +95,11 @@ def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
 def _report(names: tuple[str, ...]) -> Report:
     covered, gaps = [], []
     for name in names:
-        installation = _faces[name].installation if name in _faces else None
+        installation = _faces[name].installation
         if installation is not None:
-            covered.append(name)
             gaps += [(name, gap) for gap in installation.gaps]
-        elif name in _MISSING:
-            gaps.append((name, _MISSING[name]))
+        if _covers(installation):
+            covered.append(name)
     return Report(tuple(covered), tuple(gaps))
 
 
@@ -103,9 +107,8 @@ def install(*names: str, http1: bool = False, hsts: bool = False) -> Report:
     """Put the engine below requests, urllib.request and websockets, for the whole process.
 
     Args:
-        names: of `FACES`; none for all.
-        http1: speak HTTP/1.1 even where a server would speak HTTP/2. For connections made by requests; urllib.request asks
-            for HTTP/1.1 by itself.
+        names: of `FACES`; none for all. Where websockets is not installed, ours takes its place when it is named.
+        http1: speak HTTP/1.1 even where a server would speak HTTP/2, with requests and urllib.request.
         hsts: remember the hosts that want https only, and never speak to them in clear. Neither option has an effect on a
             face that is installed already.
 
@@ -118,16 +121,16 @@ def install(*names: str, http1: bool = False, hsts: bool = False) -> Report:
     chosen = _chosen(names)
     with _lock:
         for name in chosen:
-            if name in _faces:
-                _faces[name].is_wanted = True
-                _faces[name].settle(name, _options(name, http1, hsts))
+            _faces[name].is_wanted = True
+            _faces[name].settle(name, _options(name, http1, hsts, name in names))
         return _report(chosen)
 
 
 def uninstall(*names: str) -> Report:
     """Take the engine away again; what was not installed stays as it is.
 
-    Adapters and sessions made in the meantime go on with the engine.
+    What was made of requests and urllib.request in the meantime works without the engine from then on; what was made of this
+    package's own modules goes on with it.
 
     Args:
         names: of `FACES`; none for all.
@@ -141,9 +144,8 @@ def uninstall(*names: str) -> Report:
     chosen = _chosen(names)
     with _lock:
         for name in chosen:
-            if name in _faces:
-                _faces[name].is_wanted = False
-                _faces[name].settle(name, {})
+            _faces[name].is_wanted = False
+            _faces[name].settle(name, {})
         return _report(chosen)
 
 
@@ -151,14 +153,13 @@ def uninstall(*names: str) -> Report:
 def installed(*names: str, http1: bool = False, hsts: bool = False) -> Iterator[Report]:
     """`install` for the time of a `with` block; see there. Blocks may overlap, in one thread or several."""
     chosen = _chosen(names)
-    held = [name for name in chosen if name in _faces]
     with contextlib.ExitStack() as stack:
         with _lock:
-            for name in held:
+            for name in chosen:
                 face = _faces[name]
                 face.holders += 1
                 stack.callback(_let_go, name)
-                face.settle(name, _options(name, http1, hsts))
+                face.settle(name, _options(name, http1, hsts, name in names))
             report = _report(chosen)
         yield report
 
@@ -169,9 +170,9 @@ def _let_go(name: str) -> None:
         _faces[name].settle(name, {})
 
 
-def _options(name: str, http1: bool, hsts: bool) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if http1 and name == "requests":
+def _options(name: str, http1: bool, hsts: bool, is_named: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"named": is_named} if name == "websockets" else {}
+    if http1 and name in ("requests", "urllib"):
         options["version"] = 1.1
     if hsts:
         options["hsts"] = importlib.import_module("drivetrain.engine").HstsStore()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -21,11 +22,13 @@ class Tally:
         failures: those that ended without an answer.
         opened: connections that were opened for them.
         versions: how many were answered in which version of HTTP.
+        past: how many connections http.client has opened where, which urllib3's pools do through it: what is not covered.
     """
 
     def __init__(self) -> None:
         self.requests = self.failures = self.opened = 0
         self.versions: Counter[str] = Counter()
+        self.past: Counter[str] = Counter()
         self._opening = 0.0  # seconds spent on connections
         self._report: Report | None = None
         self._lock = threading.Lock()
@@ -47,6 +50,12 @@ class Tally:
             return response
 
         setattr(Client, "exchange", exchange)  # noqa: B010  # a method, which assignment may not change
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "http.client.connect":
+            _, host, port = arguments
+            self.past[f"{host}:{port}"] += 1
 
     def _count(self, response: Response) -> None:
         timings = response.timings
@@ -70,4 +79,7 @@ class Tally:
         if reused and self.opened:
             saved = reused * self._opening / self.opened
             lines.append(f"drivetrain: about {saved:.3f} s saved that opening a connection for each would have taken")
+        if self.past:
+            hosts = ", ".join(sorted(self.past))
+            lines.append(f"drivetrain: {self.past.total()} connections went past the engine, to {hosts}")
         return "\n".join(lines)

@@ -1,12 +1,13 @@
-"""A pytest plugin for requests' own suite: puts the engine below it, and writes each test's outcome to a file.
+"""A pytest plugin for the suites of requests and of what is built on it: puts the engine below, and writes each test's outcome.
 
-It stands alone, since it runs in the suite's environment: `conformance.requests_suite` copies it there.
+It runs in the suites' environment: `conformance.library_suites` copies it there.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ import pytest
 import requests.sessions
 
 import drivetrain.compat
+from conformance.watching import Watch
 from drivetrain.compat import requests_api
 from drivetrain.compat.requests_api import EngineAdapter
-from drivetrain.engine import Client
 
 WAYS = ("mount", "module", "install")
 
@@ -56,21 +57,43 @@ def replace_module() -> None:
                 sys.modules[name] = module
 
 
+class Tarpit:
+    """An address on this machine that does not answer: connecting to it takes until a timeout.
+
+    requests' tests have one in a network that is not theirs, whose silence nobody can promise.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        # They fill the queue of those that nobody accepts; the system then ignores who comes later.
+        self._waiting = [socket.socket() for _ in range(4)]
+        for waiting in self._waiting:
+            waiting.setblocking(False)
+            waiting.connect_ex(self._listener.getsockname())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        for one in (*self._waiting, self._listener):
+            one.close()
+
+
 class Recorder:
-    """Notes outcomes, and how many requests went through the engine."""
+    """Notes outcomes, and what went through the engine."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.outcomes: dict[str, str] = {}
         self.failures: dict[str, str] = {}
-        self.exchanges = 0
-        original = Client.exchange
+        self.watch = Watch()
+        self.tarpit = Tarpit()
 
-        def exchange(client: Client, *args: Any, **kwargs: Any) -> Any:
-            self.exchanges += 1
-            return original(client, *args, **kwargs)
-
-        Client.exchange = exchange  # type: ignore[method-assign, assignment]
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        for module in {item.module for item in items if hasattr(item, "module")}:
+            if hasattr(module, "TARPIT"):
+                module.TARPIT = self.tarpit.url
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -86,6 +109,12 @@ class Recorder:
             self.failures.setdefault(report.nodeid, report.longreprtext)
 
     def pytest_sessionfinish(self) -> None:
+        self.tarpit.close()
         if self.path is not None:
-            found = {"outcomes": self.outcomes, "failures": self.failures, "exchanges": self.exchanges}
+            found = {
+                "outcomes": self.outcomes,
+                "failures": self.failures,
+                "exchanges": self.watch.exchanges,
+                "past": self.watch.past,
+            }
             self.path.write_text(json.dumps(found), encoding="utf-8")

@@ -2,8 +2,9 @@
 
     python -m conformance.websocket_autobahn [--quick] [--server | --client] [--blocking | --asyncio] [--case GLOB]...
 
-All 517 cases take several minutes for each of the four; `--quick` leaves out those about speed and compression (9, 12, 13),
-which are 270 of them. Exit status: 0 when every case of every run is OK, 1 when not, 2 when kosoku is not installed.
+All 517 cases take several minutes for each of the four; `--quick` leaves out most of those about large messages (9) and
+about compression (12 and 13) and does with ten seconds. Exit status: 0 when every case of every run is OK, 1 when not, 2 when
+kosoku is not installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,8 +24,15 @@ from drivetrain.engine import connect_async_websocket as connect_later
 from drivetrain.engine import connect_websocket as connect
 from drivetrain.engine.errors import WebSocketError
 
-SLOW = ["9.*", "12.*", "13.*"]
-GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
+QUICK = [
+    *(f"{category}.*" for category in (1, 2, 3, 4, 5, 6, 7, 10)),
+    *(f"9.{group}.{number}" for group in range(1, 9) for number in (1, 3)),
+    *(f"12.{group}.3" for group in range(1, 6)),
+    *(f"13.{group}.3" for group in range(1, 8)),
+]
+# The suite judges none of these: what comes of a large message with a Close frame right behind it, and of close codes that
+# the RFC says nothing of.
+INFORMATIONAL = ("7.1.6", "7.13.1", "7.13.2")
 # The suite's server asks for what is not offered only where a client says that it can do so.
 OFFER = DeflateOptions(client_no_context_takeover=True, server_max_window_bits=None, client_max_window_bits=None)
 
@@ -85,9 +94,9 @@ def blocking_server() -> Iterator[int]:
         yield port
 
 
-async def run_server(kosoku: Any, cases: Sequence[str] | None, without: Sequence[str] | None, colour: str) -> list[Any]:
+async def run_server(kosoku: Any, cases: Sequence[str] | None, colour: str) -> list[Any]:
     """The engine as the server."""
-    fuzz = functools.partial(kosoku.run_fuzzingclient, cases=cases, exclude_cases=without)
+    fuzz = functools.partial(kosoku.run_fuzzingclient, cases=cases)
     try:
         if colour == "blocking":
             with blocking_server() as port:
@@ -98,9 +107,9 @@ async def run_server(kosoku: Any, cases: Sequence[str] | None, without: Sequence
         return list(error.results)
 
 
-async def run_client(kosoku: Any, cases: Sequence[str] | None, without: Sequence[str] | None, colour: str) -> list[Any]:
+async def run_client(kosoku: Any, cases: Sequence[str] | None, colour: str) -> list[Any]:
     """The engine as the client."""
-    async with kosoku.run_fuzzingserver(cases, without, port=0) as peer:
+    async with kosoku.run_fuzzingserver(cases, port=0) as peer:
         address = f"ws://{peer.address}:{peer.port}"
         websocket = await connect_later(f"{address}/getCaseCount", timeout=10)
         count = int(await websocket.receive(10) or 0)
@@ -115,11 +124,17 @@ async def run_client(kosoku: Any, cases: Sequence[str] | None, without: Sequence
             return list(error.results)
 
 
+def is_ok(result: Any) -> bool:
+    """Whether a case ended as it should."""
+    verdict = (result.behavior.value, result.behavior_close.value)
+    return verdict == ("OK", "OK") or (verdict == ("INFORMATIONAL",) * 2 and result.case_id in INFORMATIONAL)
+
+
 def report(role: str, colour: str, results: list[Any]) -> bool:
-    """Print a run's outcome; whether every case is good."""
+    """Print a run's outcome; whether every case is OK."""
     counts = Counter(f"{result.behavior.value}/{result.behavior_close.value}" for result in results)
     print(f"{role} {colour}: {len(results)} cases; {', '.join(f'{name} {count}' for name, count in counts.items())}")
-    bad = [result for result in results if result.behavior.value not in GOOD or result.behavior_close.value not in GOOD]
+    bad = [result for result in results if not is_ok(result)]
     for result in bad:
         print(f"  {result.case_id}: {result.behavior.value} {result.behavior_close.value} {result.result}")
     return bool(results) and not bad
@@ -145,10 +160,13 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             if (given.blocking or given.asyncio) and not getattr(given, colour):
                 continue
-            results = asyncio.run(run(kosoku, given.case, SLOW if given.quick else None, colour))
+            results = asyncio.run(run(kosoku, given.case or (QUICK if given.quick else None), colour))
             good = report(role, colour, results) and good
     return 0 if good else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    # Threads of kosoku may not have ended, and at times abort an interpreter that does.
+    os._exit(status)

@@ -40,7 +40,7 @@ def make_default_context() -> ssl.SSLContext:
     return context
 
 
-def _make_client(context: ssl.SSLContext | None) -> Client:
+def _make_client(context: ssl.SSLContext | None, version: float | None = None) -> Client:
     # http.client has these two as module constants which programs raise for servers with huge heads.
     max_line = getattr(http.client, "_MAXLINE", 65536)
     max_fields = getattr(http.client, "_MAXHEADERS", 100)
@@ -48,6 +48,7 @@ def _make_client(context: ssl.SSLContext | None) -> Client:
         ssl_context=context,
         proxy_ssl_context=context,
         timeout=None,
+        version=version,
         follow_redirects=False,
         pool=PoolLimits(max_connections=None, max_per_origin=None, max_idle=_MAX_IDLE),
         limits=H1Limits(max_line=max_line, max_fields=max_fields, max_head=max(_MAX_HEAD, max_line)),
@@ -79,20 +80,23 @@ class SharedClients:
                 client = self._plain = self._plain or made
         return client
 
-    def secure(self, context: ssl.SSLContext | None) -> Client:
-        """The client for https with `context`, or with the process's default one."""
+    def secure(self, context: ssl.SSLContext | None, version: float | None = None) -> Client:
+        """The client for https with `context`, or the process's default one, and this version of HTTP, or the server's choice."""
         if context is None:
             factory = ssl._create_default_https_context
-            return self._find(id(factory), factory, make_default_context)
-        return self._find((id(context), context.verify_mode, context.check_hostname), context, lambda: context)
+            return self._find((id(factory), version), factory, make_default_context, version)
+        key = (id(context), context.verify_mode, context.check_hostname, version)
+        return self._find(key, context, lambda: context, version)
 
-    def _find(self, key: Hashable, kept_alive: object, make_context: Callable[[], ssl.SSLContext]) -> Client:
+    def _find(
+        self, key: Hashable, kept_alive: object, make_context: Callable[[], ssl.SSLContext], version: float | None
+    ) -> Client:
         clients = self._secure
         with self._lock:
             if key in clients:
                 clients.move_to_end(key)
                 return clients[key][0]
-        made = _make_client(make_context())  # takes long: not under the lock
+        made = _make_client(make_context(), version)  # takes long: not under the lock
         with self._lock:
             client, _ = clients.setdefault(key, (made, kept_alive))
             surplus = clients.popitem(last=False)[1][0] if len(clients) > _MAX_CLIENTS else None

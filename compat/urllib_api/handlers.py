@@ -3,8 +3,8 @@
 Everything around the sending is the original's: `do_request_` completes the request, the processors and error handlers of
 the opener see request and response. What replaces `do_open` sends over connections that are kept and shared.
 
-These go through the original's own `do_open`, with `http.client`: a connection class other than http.client's own two or
-arguments for it other than `context`, and handlers with a debug level, whose output is http.client's.
+Connections that a program makes itself are made by the engine in their place where they are http.client's own (see
+`made_connections`). Others go through the original's `do_open`.
 
 One thing is new to programs: a kept connection may be closed by the server at the moment it is used. A request that does no
 more when it is sent twice is then sent again; for others (POST) that is an error. To rule it out at the old price, give the
@@ -13,26 +13,24 @@ handler a `Client(pool=PoolLimits(max_idle=0))`.
 
 from __future__ import annotations
 
-import http.client
 import ssl
 import urllib.request
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import AbstractHTTPHandler, Request
 
 from drivetrain.compat.urllib_api.clients import make_default_context, shared_clients
 from drivetrain.compat.urllib_api.errors import opening_error
+from drivetrain.compat.urllib_api.made_connections import PLAIN, SECURE, plan_of
 from drivetrain.compat.urllib_api.proxying import Way, way_through
 from drivetrain.compat.urllib_api.response import EngineResponse
 from drivetrain.compat.urllib_api.sending import body_of, fields_of, origin_of, target_of, timeouts_of
-from drivetrain.engine import Client
+from drivetrain.compat.urllib_api.telling import tell_request, tell_response
+from drivetrain.engine import Client, Response, Timeouts
 from drivetrain.engine.errors import ClosedError, EngineError
 
-__all__ = ["EngineHandler", "HTTPHandler", "HTTPSHandler"]
-
-# Looked up once: who replaces them in http.client (recorders of traffic do) means to have the connections made by his own.
-_PLAIN = http.client.HTTPConnection
-_SECURE = http.client.HTTPSConnection
+__all__ = ["EngineHandler", "HTTPHandler", "HTTPSHandler", "exchange"]
 
 if TYPE_CHECKING:
     _Base = AbstractHTTPHandler
@@ -40,36 +38,77 @@ else:
     _Base = object
 
 
+def exchange(
+    own: Client | None,
+    secure: bool,
+    context: ssl.SSLContext | None,
+    version: float | None,
+    method: str,
+    way: Way,
+    body: bytes | Iterable[bytes] | None,
+    timeouts: Timeouts,
+) -> Response:
+    """Send a request, and wait for the head of its response.
+
+    Args:
+        own: the client to send with; None for one of those that all openers share.
+        secure: whether that is one for https, with this `context` and `version`.
+        method, way, body, timeouts: of the request.
+
+    Raises:
+        URLError: connecting or sending failed.
+        OSError, http.client.HTTPException: waiting for the response failed.
+    """
+    while True:
+        client = own or (shared_clients.secure(context, version) if secure else shared_clients.plain())
+        try:
+            return client.exchange(method, way.url, way.fields, body, timeouts, way.target, way.proxy)
+        except ClosedError:
+            # Another thread may have closed the shared connections since we found their client.
+            if own is not None:
+                raise
+        except EngineError as error:
+            raise opening_error(error) from error
+
+
 class _EngineDoor(_Base):
     """What the handlers have in common: `do_open` through the engine."""
 
     _client: Client | None = None
+    _version: float | None = None
 
     def do_open(self, http_class: Any, req: Request, **http_conn_args: Any) -> Any:
         """Send `req` and return its response.
 
         Args:
-            http_class: `http.client.HTTPConnection` or `HTTPSConnection` for the engine; any other is used as it is.
+            http_class: `http.client.HTTPConnection` or `HTTPSConnection`, or what makes one of them, for the engine. What
+                makes another connection is left to the original.
             req: a request that `do_request_` has completed.
-            http_conn_args: what the connection class takes; `context` for the engine.
+            http_conn_args: what it takes beside host and timeout.
 
         Raises:
             URLError: connecting or sending failed.
             OSError, http.client.HTTPException: waiting for the response failed.
         """
-        secure = http_class is _SECURE
+        if not req.host:
+            raise URLError("no host given")
+        secure = http_class is SECURE
         context: ssl.SSLContext | None = None
-        direct = secure or http_class is _PLAIN
+        direct = secure or http_class is PLAIN
         if http_conn_args and direct:
             context = http_conn_args.get("context")
             direct = all(value is None or name == "context" for name, value in http_conn_args.items())
-        if not direct or self._debuglevel:  # type: ignore[attr-defined]
-            return super().do_open(http_class, req, **http_conn_args)
-        if not req.host:
-            raise URLError("no host given")
-        return self._exchange(req, secure, context)
+        if direct:
+            return self._exchange(req, req.host, secure, context, req.timeout)
+        made = http_class(req.host, timeout=req.timeout, **http_conn_args)
+        plan = plan_of(made)
+        if plan is not None:
+            return self._exchange(req, *plan)
+        return super().do_open(lambda *_, **__: made, req)
 
-    def _exchange(self, request: Request, secure: bool, context: ssl.SSLContext | None) -> EngineResponse:
+    def _exchange(
+        self, request: Request, host: str, secure: bool, context: ssl.SSLContext | None, timeout: Any
+    ) -> EngineResponse:
         method = request.get_method()
         fields = fields_of(request, method)
         if request._tunnel_host or request.has_proxy():  # type: ignore[attr-defined]
@@ -79,34 +118,27 @@ class _EngineDoor(_Base):
                 raise opening_error(error) from error
             secure = secure or way.url[:6] == "https:"
         else:
-            way = Way(origin_of("https" if secure else "http", request.host), target_of(request), None, fields)
+            way = Way(origin_of("https" if secure else "http", host), target_of(request), None, fields)
         body = body_of(request.data)
-        timeouts = timeouts_of(request.timeout)
-        while True:
-            own = self._client
-            client = own or (shared_clients.secure(context) if secure else shared_clients.plain())
-            try:
-                response = client.exchange(method, way.url, way.fields, body, timeouts, way.target, way.proxy)
-            except ClosedError:
-                # Another thread may have closed the shared connections since we found their client.
-                if own is not None:
-                    raise
-            except EngineError as error:
-                raise opening_error(error) from error
-            else:
-                return EngineResponse(response, method, request.full_url)
+        timeouts = timeouts_of(timeout)
+        if self._debuglevel:  # type: ignore[attr-defined]
+            body = tell_request(method, way.target, way.fields, body)
+        response = exchange(self._client, secure, context, self._version, method, way, body, timeouts)
+        if self._debuglevel:  # type: ignore[attr-defined]
+            tell_response(response)
+        return EngineResponse(response, method, request.full_url)
 
 
 class HTTPHandler(_EngineDoor, urllib.request.HTTPHandler):
     """`urllib.request.HTTPHandler` through the engine.
 
     Args:
-        debuglevel: as in the original; anything but 0 makes http.client send, and tell.
+        debuglevel: anything but 0 prints what is sent and the heads of answers, as the original does.
         client: an engine client to send with, instead of the one all openers share. The caller closes it.
     """
 
     def __init__(self, debuglevel: int | None = None, *, client: Client | None = None) -> None:
-        AbstractHTTPHandler.__init__(self, _PLAIN.debuglevel if debuglevel is None else debuglevel)
+        AbstractHTTPHandler.__init__(self, PLAIN.debuglevel if debuglevel is None else debuglevel)
         self._client = client
 
 
@@ -114,7 +146,7 @@ class HTTPSHandler(_EngineDoor, urllib.request.HTTPSHandler):
     """`urllib.request.HTTPSHandler` through the engine.
 
     Args:
-        debuglevel: as in the original; anything but 0 makes http.client send, and tell.
+        debuglevel: anything but 0 prints what is sent and the heads of answers, as the original does.
         context: how to speak TLS; None for what `ssl._create_default_https_context` makes.
         check_hostname: set on the context, as the original does.
         client: an engine client to send with, TLS included, instead of the one all openers share. The caller closes it.
@@ -128,7 +160,7 @@ class HTTPSHandler(_EngineDoor, urllib.request.HTTPSHandler):
         *,
         client: Client | None = None,
     ) -> None:
-        AbstractHTTPHandler.__init__(self, _SECURE.debuglevel if debuglevel is None else debuglevel)
+        AbstractHTTPHandler.__init__(self, SECURE.debuglevel if debuglevel is None else debuglevel)
         if client is not None and (context is not None or check_hostname is not None):
             raise ValueError("a client has its own TLS settings: give either it, or context and check_hostname")
         if check_hostname is not None:
@@ -144,6 +176,7 @@ class EngineHandler(HTTPHandler, HTTPSHandler):
 
     Args:
         debuglevel, context, check_hostname, client: see `HTTPSHandler`.
+        version: 1.1 to speak no other version of HTTP over TLS, whatever a context offers. A client has its own.
     """
 
     def __init__(
@@ -153,5 +186,7 @@ class EngineHandler(HTTPHandler, HTTPSHandler):
         check_hostname: bool | None = None,
         *,
         client: Client | None = None,
+        version: float | None = None,
     ) -> None:
         HTTPSHandler.__init__(self, debuglevel, context, check_hostname, client=client)
+        self._version = version

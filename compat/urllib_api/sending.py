@@ -21,7 +21,16 @@ from urllib.request import Request
 
 from drivetrain.engine import Timeouts
 
-__all__ = ["body_of", "fields_of", "origin_of", "target_of", "timeouts_of"]
+__all__ = [
+    "as_text",
+    "body_of",
+    "checked_target",
+    "fields_of",
+    "missing_framing",
+    "origin_of",
+    "target_of",
+    "timeouts_of",
+]
 
 _METHODS_EXPECTING_BODY = frozenset({"PATCH", "POST", "PUT"})
 _PIECE = 64 * 1024
@@ -74,7 +83,15 @@ def target_of(request: Request, selector: str | None = None) -> str:
         http.client.InvalidURL: it holds blanks or control characters.
         UnicodeEncodeError: it holds characters that are not ASCII.
     """
-    target = (request.selector if selector is None else selector) or "/"
+    return checked_target((request.selector if selector is None else selector) or "/")
+
+
+def checked_target(target: str) -> str:
+    """The same, which is a request target.
+
+    Raises:
+        http.client.InvalidURL, UnicodeEncodeError: see `target_of`.
+    """
     if not (target.isascii() and target.isprintable()) or " " in target:
         found = _find_disallowed(target)
         if found:
@@ -98,13 +115,13 @@ def fields_of(request: Request, method: str) -> list[tuple[str, str]]:
     if (request.data is not None or method.upper() in _METHODS_EXPECTING_BODY) and (
         "Content-Length" not in merged and "Transfer-Encoding" not in merged
     ):
-        fields.append(_missing_framing(request.data))
+        fields.append(missing_framing(request.data))
     for name, value in merged.items():
-        fields.append((name, value if type(value) is str else _as_text(value)))
+        fields.append((name, value if type(value) is str else as_text(value)))
     return fields
 
 
-def _missing_framing(data: Any) -> tuple[str, str]:
+def missing_framing(data: Any) -> tuple[str, str]:
     """What `HTTPConnection.request` adds: for a method that expects a body and has none, or where a handler was replaced."""
     if data is None:
         return "Content-Length", "0"
@@ -114,7 +131,7 @@ def _missing_framing(data: Any) -> tuple[str, str]:
         return "Transfer-Encoding", "chunked"
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A field value of a kind that `http.client` takes too: bytes, a number, or text of a subclass."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode("latin-1")

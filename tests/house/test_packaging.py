@@ -70,5 +70,10 @@ def test_every_make_target_is_declared_phony() -> None:
 
 def test_ci_runs_every_gate() -> None:
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("make ")] == ["make check", "make test", "make test-peers"]
+    assert [line for line in lines if line.startswith("make ")] == [
+        "make check",
+        "make test",
+        "make test-peers",
+        "make conformance-suites",
+    ]
     assert "set -euo pipefail" in lines

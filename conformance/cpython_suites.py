@@ -1,18 +1,20 @@
-"""CPython's own tests of urllib.request, once with the standard library and once for each way of putting the engine below it.
+"""CPython's own tests of urllib and of cookie jars, from the package `test` of the Python that runs this.
 
-The ways are the mode: the names of `drivetrain.compat.urllib_api` in `urllib.request` ("module"), and
-`drivetrain.compat.install` ("install"). The suites are those of the Python that runs this, from its `test` package. Each run
-has a process of its own, because `urllib.request` is changed for it. Exit status: 0 when the engine passes what the original
-passes, 1 when not, 2 when there is nothing to run.
+Each run has a process of its own, because `urllib.request` is changed for it. How the engine gets below the suites:
 
-    python -m conformance.cpython_urllib [--verbose]
+- "module": the names of `drivetrain.compat.urllib_api` replace those of `urllib.request`;
+- "install": `drivetrain.compat.install("urllib")`;
+- "store", for cookie jars: `drivetrain.engine.StoreCookieJar` is the `CookieJar`.
+
+Run as a program, it is the child: `python -m conformance.cpython_suites SUITE MODE RESULT`.
 """
 
 from __future__ import annotations
 
-import argparse
+import functools
 import importlib
 import importlib.util
+import platform
 import subprocess
 import sys
 import tempfile
@@ -25,18 +27,21 @@ from typing import Any
 
 import drivetrain.compat
 import drivetrain.compat.urllib_api as engine_api
-from conformance.comparison import FAILED, HEADING, PASSED, SKIPPED, Review, Run, compare, load, save
-from drivetrain.engine import Client
+from conformance.comparison import FAILED, PASSED, SKIPPED, CannotRun, Run, Suite, load, save
+from conformance.reviewed import REVIEWED
+from conformance.watching import Watch, bare_environment
+from drivetrain.engine import StoreCookieJar
 
-# Suite -> whether it sends requests.
-SUITES = {"test_urllib2_localnet": True, "test_urllib2": False, "test_urllib_response": False}
-MODES = ("module", "install")
+__all__ = ["SUITES", "suites"]
 
-REVIEWED = {
-    "test.test_urllib2.TrivialTests.test___all__": Review(
-        "wants every name of urllib.request.__all__ to say that it was defined there; ours say where they come from",
-        "is exposed in 'urllib.request' but defined in 'drivetrain.compat.urllib_api",
-    ),
+_OPENERS = ("module", "install")
+# Suite -> its modes, and whether it sends requests.
+SUITES = {
+    "test_urllib2_localnet": (_OPENERS, True),
+    "test_urllib2": (_OPENERS, False),
+    "test_urllib_response": (_OPENERS, False),
+    "test_urllib": (_OPENERS, False),
+    "test_http_cookiejar": (("install", "store"), False),
 }
 
 _MINUTES = 10
@@ -85,54 +90,50 @@ class Outcomes(unittest.TextTestResult):
             self._fail(test, err)
 
 
+class StoreJar(StoreCookieJar):
+    """`StoreCookieJar` with the constructor of `CookieJar`."""
+
+    def __init__(self, policy: Any = None) -> None:
+        super().__init__(policy=policy)
+
+
 def put_in_place(suite: ModuleType) -> None:
     """Let `urllib.request`, and what the suite took from it, lead to the engine."""
-    for name in engine_api.__all__:
-        ours = getattr(engine_api, name)
-        original = getattr(urllib.request, name, None)
-        if original is None or original is ours:
+    for name in (*engine_api.__all__, "URLopener", "FancyURLopener"):
+        ours, original = getattr(engine_api, name, None), getattr(urllib.request, name, None)
+        if ours is None or original is None or original is ours:
             continue
         setattr(urllib.request, name, ours)
         if getattr(suite, name, None) is original:
             setattr(suite, name, ours)
 
 
-def count_exchanges() -> list[int]:
-    """Count what goes through the engine's client; the count is the list's one element."""
-    count = [0]
-    original = Client.exchange
-
-    def exchange(self: Client, *args: Any, **kwargs: Any) -> Any:
-        count[0] += 1
-        return original(self, *args, **kwargs)
-
-    Client.exchange = exchange  # type: ignore[method-assign]
-    return count
-
-
 def run_here(suite: str, mode: str, result: Path) -> None:
     """Run a suite in this process, which is a child's, and write its outcomes."""
-    exchanges = count_exchanges()
+    watch = Watch()
     module = importlib.import_module(f"test.{suite}")
     if mode == "module":
         put_in_place(module)
     elif mode == "install":
         drivetrain.compat.install("urllib")
+    elif mode == "store":
+        module.CookieJar = StoreJar  # type: ignore[attr-defined]
     tests = unittest.defaultTestLoader.loadTestsFromModule(module)
     found = unittest.TextTestRunner(verbosity=2, resultclass=Outcomes).run(tests)
     assert isinstance(found, Outcomes)
-    save(result, found.outcomes, found.texts, exchanges[0])
+    save(result, found.outcomes, found.texts, watch.exchanges, watch.past)
 
 
-def run_apart(suite: str, mode: str, verbose: bool) -> Run:
+def run_apart(suite: str, verbose: bool, mode: str) -> Run:
     """Run a suite in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "outcomes.json"
-        command = [sys.executable, "-m", "conformance.cpython_urllib", "--child", suite, mode, str(result)]
+        command = [sys.executable, "-m", "conformance.cpython_suites", suite, mode, str(result)]
         try:
             process = subprocess.run(
                 command,
                 cwd=Path(__file__).parents[1],
+                env=bare_environment(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -140,43 +141,13 @@ def run_apart(suite: str, mode: str, verbose: bool) -> Run:
                 timeout=_MINUTES * 60,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            print(f"{suite} did not end in {_MINUTES} minutes ({mode})", file=sys.stderr)
-            return Run(suite, mode, {}, {}, 0)
+        except subprocess.TimeoutExpired as late:
+            raise CannotRun(f"{suite} did not end in {_MINUTES} minutes ({mode})") from late
         if verbose:
             print(process.stdout)
         if not result.exists():
-            print(process.stdout, file=sys.stderr)
-            return Run(suite, mode, {}, {}, 0)
+            raise CannotRun(f"{suite} did not run ({mode}):\n{process.stdout}")
         return load(result, suite, mode)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--verbose", action="store_true", help="show what the suites print")
-    parser.add_argument("--child", nargs=3, metavar=("SUITE", "MODE", "RESULT"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        suite, mode, result = arguments.child
-        run_here(suite, mode, Path(result))
-        return 0
-    missing = [suite for suite in SUITES if not has_suite(suite)]
-    if missing:
-        print(
-            f"{sys.executable} lacks its own tests ({', '.join(missing)} of the package `test`). Debian has them in "
-            "libpython3.x-testsuite; a Python that was built from source, or comes from python.org, has them too.",
-            file=sys.stderr,
-        )
-        return 2
-    print(f"Python {sys.version.split()[0]}\n{HEADING}")
-    faults = []
-    for suite, uses_network in SUITES.items():
-        original = run_apart(suite, "original", arguments.verbose)
-        for mode in MODES:
-            faults += compare(original, run_apart(suite, mode, arguments.verbose), REVIEWED, uses_network=uses_network)
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    return 1 if faults else 0
 
 
 def has_suite(suite: str) -> bool:
@@ -187,5 +158,29 @@ def has_suite(suite: str) -> bool:
         return False
 
 
+def suites(names: list[str], verbose: bool = False) -> list[Suite]:
+    """The suites of these names.
+
+    Raises:
+        CannotRun: this Python lacks them.
+    """
+    missing = [name for name in names if not has_suite(name)]
+    if missing:
+        raise CannotRun(
+            f"{sys.executable} lacks its own tests ({', '.join(missing)} of the package `test`). Debian has them in "
+            "libpython3-testsuite; a Python that was built from source, or comes from python.org, has them too."
+        )
+    return [
+        Suite(
+            name,
+            platform.python_version(),
+            *SUITES[name],
+            run=functools.partial(run_apart, name, verbose),
+            reviewed=REVIEWED[name],
+        )
+        for name in names
+    ]
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_here(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
