@@ -15,6 +15,7 @@ from typing import Any
 
 from drivetrain.compat.websockets_api.exceptions import ConnectionClosed
 from drivetrain.compat.websockets_api.http11 import Request, Response
+from drivetrain.compat.websockets_api.http_views import to_request, to_response
 from drivetrain.compat.websockets_api.protocol import State
 from drivetrain.compat.websockets_api.protocol_view import ProtocolView
 from drivetrain.compat.websockets_api.settings import MaxQueue, Settings, WriteLimit, split_max_queue, split_write_limit
@@ -45,7 +46,6 @@ class ConnectionBase:
         core: the engine's connection. Only after `attach`.
         logger: for this connection; its records have the attribute `websocket`.
         debug: whether the logger wants to know everything.
-        request, response: of the handshake; None before there was one.
         ping_interval, ping_timeout, close_timeout: in seconds; None for none, for ever, for ever.
         max_queue_high, max_queue_low, write_limit_high, write_limit_low: see `settings`.
     """
@@ -71,8 +71,8 @@ class ConnectionBase:
         protocol.logger = logging.LoggerAdapter(protocol.logger, {"websocket": weakref.proxy(self)})
         self.logger: LoggerLike = protocol.logger
         self.debug = protocol.debug
-        self.request: Request | None = None
-        self.response: Response | None = None
+        self._request: Request | None = None
+        self._response: Response | None = None
 
     @property
     def settings(self) -> Settings:
@@ -87,15 +87,48 @@ class ConnectionBase:
         )
 
     def _adopt(self, core: WebSocketConnection, request: Request | None, response: Response | None) -> None:
-        """Take the engine's connection over, after the handshake. The first step of `attach`."""
+        """Take the engine's connection over, after the handshake. The first step of `attach`.
+
+        Args:
+            core: the connection.
+            request, response: the handshake; None to look at it when somebody asks.
+        """
         self.core = self.protocol.core = core
-        self.request = request
-        self.response = response
+        if request is not None:
+            self._request = request
+        if response is not None:
+            self._response = response
         # They are asked for when it is too late to ask the system.
         core.localname()
         core.peername()
         if self.debug:
             self.logger.debug("= connection is %s", State.OPEN.name)
+
+    # -- the handshake -------------------------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> Request | None:
+        """The request of the handshake; None before there was one."""
+        core = self.protocol.core
+        if self._request is None and core is not None and core.request is not None:
+            self._request = to_request(core.request)
+        return self._request
+
+    @request.setter
+    def request(self, request: Request | None) -> None:
+        self._request = request
+
+    @property
+    def response(self) -> Response | None:
+        """The response of the handshake; None before there was one."""
+        core = self.protocol.core
+        if self._response is None and core is not None and core.response is not None:
+            self._response = to_response(core.response, core.reason)
+        return self._response
+
+    @response.setter
+    def response(self, response: Response | None) -> None:
+        self._response = response
 
     # -- facts ---------------------------------------------------------------------------------------------------------
 

@@ -88,9 +88,9 @@ def get_proxy(uri: WebSocketURI) -> str | None:
 
     A proxy for WebSockets is preferred to one for SOCKS, and that to those for https and http (RFC 6455 section 4.1).
     """
-    if urllib.request.proxy_bypass(f"{uri.host}:{uri.port}"):
-        return None
     proxies = urllib.request.getproxies()
+    if not proxies or urllib.request.proxy_bypass(f"{uri.host}:{uri.port}"):
+        return None
     for scheme in ("wss", "socks", "https") if uri.secure else ("ws", "socks", "https", "http"):
         address = proxies.get(scheme)
         if address is not None:

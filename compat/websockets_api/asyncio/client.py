@@ -79,11 +79,10 @@ class ClientConnection(Connection):
             if self.debug and isinstance(error, InvalidStatus):
                 log_handshake(self.logger, None, error.response)
             raise
-        request = None if core.request is None else to_request(core.request)
-        response = None if core.response is None else to_response(core.response, core.reason)
         if self.debug:
-            log_handshake(self.logger, request, response)
-        self.attach(core, request, response)
+            response = None if core.response is None else to_response(core.response, core.reason)
+            log_handshake(self.logger, None if core.request is None else to_request(core.request), response)
+        self.attach(core)
 
 
 # In lower case, for it is called like a function.
@@ -160,14 +159,9 @@ class connect:  # noqa: N801
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
-        if compression == "deflate":
-            extensions = enable_client_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
-        if logger is None:
-            logger = logging.getLogger("websockets.client")
-        if create_connection is None:
-            create_connection = ClientConnection
+        extensions = _with_compression(extensions, compression)
+        logger = logger or logging.getLogger("websockets.client")
+        create_connection = create_connection or ClientConnection
         self.additional_headers = additional_headers
         self.user_agent_header = user_agent_header
         self.proxy = proxy
@@ -178,24 +172,13 @@ class connect:  # noqa: N801
         self.create_connection_kwargs = kwargs
         self.client = client
 
+        handshake: dict[str, Any] = {"origin": origin, "extensions": extensions, "subprotocols": subprotocols}
+        pings: dict[str, Any] = {"ping_interval": ping_interval, "ping_timeout": ping_timeout}
+        limits: dict[str, Any] = {"close_timeout": close_timeout, "max_queue": max_queue, "write_limit": write_limit}
+
         def factory(uri: WebSocketURI) -> ClientConnection:
-            protocol = ProtocolView(
-                Side.CLIENT,
-                max_size=max_size,
-                logger=logger,
-                uri=uri,
-                origin=origin,
-                extensions=extensions,
-                subprotocols=subprotocols,
-            )
-            return create_connection(
-                protocol,
-                ping_interval=ping_interval,
-                ping_timeout=ping_timeout,
-                close_timeout=close_timeout,
-                max_queue=max_queue,
-                write_limit=write_limit,
-            )
+            protocol = ProtocolView(Side.CLIENT, max_size=max_size, logger=logger, uri=uri, **handshake)
+            return create_connection(protocol, **pings, **limits)
 
         self.factory = factory
 
@@ -313,6 +296,16 @@ class connect:  # noqa: N801
 
     def __aiter__(self) -> Reconnecting:
         return Reconnecting(self)
+
+
+def _with_compression(
+    extensions: Sequence[ClientExtensionFactory] | None, compression: str | None
+) -> Sequence[ClientExtensionFactory] | None:
+    if compression == "deflate":
+        return enable_client_permessage_deflate(extensions)
+    if compression is not None:
+        raise ValueError(f"unsupported compression: {compression}")
+    return extensions
 
 
 async def _open(plan: Plan, timeout: float | None, client: AsyncClient | None) -> WebSocketConnection:

@@ -80,12 +80,14 @@ class Connection(ConnectionBase):
         self._pongs: set[asyncio.Future[float]] = set()
         self.is_streaming = False
 
-    def attach(self, core: WebSocketConnection, request: Request | None, response: Response | None) -> None:
+    def attach(
+        self, core: WebSocketConnection, request: Request | None = None, response: Response | None = None
+    ) -> None:
         """Begin, when the handshake is over.
 
         Args:
             core: the engine's connection.
-            request, response: the handshake.
+            request, response: the handshake; None for what `core` knows of it.
         """
         self._adopt(core, request, response)
         source: Any = FrameLog(core, self.logger) if self.debug else core

@@ -64,7 +64,7 @@ async def _send_all(
         while item is not _NOTHING:
             if not isinstance(item, str if is_text else (bytes, bytearray, memoryview)):
                 raise TypeError(f"{prefix}iterable must contain uniform types")
-            await outgoing.send(item.encode() if is_text and not outgoing.is_text else item)
+            await outgoing.send(item.encode() if isinstance(item, str) and not outgoing.is_text else item)
             item = next(now, _NOTHING) if later is None else await anext(later, _NOTHING)
         await outgoing.end()
     except BaseException as error:

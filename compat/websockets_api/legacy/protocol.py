@@ -124,13 +124,15 @@ class WebSocketCommonProtocol(connection.Connection):
         self.protocol = view
         view.logger, view.debug = self.logger, self.debug
 
-    def attach(self, core: WebSocketConnection, request: Request | None, response: Response | None) -> None:
+    def attach(
+        self, core: WebSocketConnection, request: Request | None = None, response: Response | None = None
+    ) -> None:
         """Begin, when the handshake is over."""
-        if request is not None:
-            self.path, self.request_headers = request.path, request.headers
-        if response is not None:
-            self.response_headers = response.headers
         super().attach(core, request, response)
+        if self.request is not None:
+            self.path, self.request_headers = self.request.path, self.request.headers
+        if self.response is not None:
+            self.response_headers = self.response.headers
         self.connection_open()
 
     def connection_open(self) -> None:

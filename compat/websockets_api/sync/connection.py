@@ -6,6 +6,7 @@ what has to go on while nobody receives (answering Pings, keep-alive Pings, the 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -373,6 +374,7 @@ class Connection(ConnectionBase):
     def _close(self, code: int | None, reason: str) -> None:
         limit = self.close_timeout
         until = None if limit is None else time.monotonic() + limit
+        self.core.close_timeout = math.inf if limit is None else limit
         run_blocking(self.core.close(None if code is None else int(code), reason))
         if until is not None and time.monotonic() >= until and self.core.close_received is None:
             self.protocol.set_connection_exc(TimeoutError("timed out while closing connection"))

@@ -42,7 +42,7 @@ class SocketView:
         self._core = core
 
     def fileno(self) -> int:
-        """The descriptor, -1 when it is closed or where there is none of its own (HTTP/2)."""
+        """The descriptor, -1 when it is closed. Over HTTP/2 others use it, too."""
         return self._core.stream.fileno()
 
     @contextmanager
@@ -94,6 +94,9 @@ class SocketView:
 
     def shutdown(self, how: int) -> None:
         """Shut down one or both halves of the connection: it is lost then, without a closing handshake."""
+        if self._core.version >= 2:
+            self._core.abort()  # the socket is not ours alone
+            return
         with self._shared() as sock:
             sock.shutdown(how)
 

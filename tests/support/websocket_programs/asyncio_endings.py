@@ -14,7 +14,7 @@ import logging
 import sys
 from typing import Any
 
-from asyncio_scenarios import SCENARIOS, Library, Site, collected, facts, scenario, told, tried
+from asyncio_scenarios import SCENARIOS, Library, Site, collected, facts, pause, scenario, told, tried
 
 __all__ = ["run_all"]
 
@@ -51,7 +51,7 @@ async def a_stream_not_read_to_its_end(lib: Library, site: Site) -> Any:
 async def two_receive(lib: Library, site: Site) -> Any:
     async with lib.connect(site.good + "/echo") as websocket:
         first = asyncio.create_task(websocket.recv())
-        await asyncio.sleep(0.05)
+        await pause(0.05)
         found = [await tried(websocket.recv()), await tried(websocket.recv_streaming().__anext__())]
         await websocket.send("for the first")
         found.append(await first)
@@ -64,7 +64,7 @@ async def cancelling_loses_nothing(lib: Library, site: Site) -> Any:
     async with lib.connect(site.good + "/echo") as websocket:
         for number in range(5):
             task = asyncio.create_task(websocket.recv())
-            await asyncio.sleep(0.01)
+            await pause(0.01)
             if number % 2:
                 await websocket.send(str(number))
             task.cancel()
@@ -151,7 +151,7 @@ async def closed_in_the_middle(lib: Library, site: Site) -> Any:
     websocket = await lib.connect(site.good + "/echo")
     receiving = asyncio.create_task(websocket.recv())
     streaming = asyncio.create_task(websocket.wait_closed())
-    await asyncio.sleep(0.02)
+    await pause(0.02)
     await asyncio.gather(websocket.close(), websocket.close(1001))
     found += [await tried(receiving), await tried(streaming), facts(websocket)]
     websocket = await lib.connect(site.good + "/echo")
@@ -188,7 +188,7 @@ async def peers_that_hang(lib: Library, site: Site) -> Any:
     found.append([await tried(websocket.close()), facts(websocket)])
     websocket = await lib.connect(site.raw + "/hang")
     receiving = asyncio.create_task(websocket.recv())
-    await asyncio.sleep(0.02)
+    await pause(0.02)
     websocket.transport.abort()
     found.append([await tried(receiving), facts(websocket)])
     return found
@@ -254,7 +254,7 @@ async def pings(lib: Library, site: Site) -> Any:
     async with lib.connect(site.raw + "/fragments-ping") as websocket:
         found.append(await websocket.recv())
     async with lib.connect(site.good + "/ping") as websocket:
-        await asyncio.sleep(0.1)
+        await pause(0.1)
         found.append(await websocket.recv())
     return found
 
@@ -263,7 +263,7 @@ async def pings(lib: Library, site: Site) -> Any:
 async def keeping_alive(lib: Library, site: Site) -> Any:
     found: list[Any] = []
     async with lib.connect(site.good + "/echo", ping_interval=0.02, ping_timeout=1) as websocket:
-        await asyncio.sleep(0.1)
+        await pause(0.1)
         found += [websocket.latency > 0, facts(websocket)]
     options = {"ping_interval": 0.05, "ping_timeout": 0.05, "close_timeout": 0.05}
     async with lib.connect(site.raw + "/hang", **options) as websocket:

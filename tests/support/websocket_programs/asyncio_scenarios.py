@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SCENARIOS", "Library", "Site", "collected", "facts", "scenario", "told", "tried"]
+__all__ = ["SCENARIOS", "Library", "Site", "collected", "facts", "pause", "scenario", "told", "tried"]
 
 SOON = 10.0
 
@@ -72,6 +72,11 @@ async def tried(awaitable: Awaitable[Any]) -> Any:
         return ["returned", await asyncio.wait_for(awaitable, SOON)]
     except (Exception, asyncio.CancelledError) as error:
         return ["raised", told(error)]
+
+
+async def pause(seconds: float) -> None:
+    """Let time pass."""
+    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=seconds)
 
 
 async def collected(source: AsyncIterator[Any], into: list[Any]) -> None:
@@ -359,7 +364,7 @@ async def others_wait_during_fragments(lib: Library, site: Site) -> Any:
         async def parts() -> AsyncIterator[str]:
             yield "a"
             other = asyncio.create_task(websocket.send("b"))
-            await asyncio.sleep(0.05)
+            await pause(0.05)
             found.append(other.done())
             await websocket.pong("in between")
             await (await websocket.ping())

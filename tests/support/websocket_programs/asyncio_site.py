@@ -131,9 +131,13 @@ async def until_close(reader: Reader, writer: Writer) -> None:
             return
 
 
+async def pause(seconds: float) -> None:
+    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=seconds)
+
+
 async def for_long(reader: Reader, writer: Writer) -> None:
     """Hang: take what comes and say nothing, also when the client has ended."""
-    await asyncio.sleep(LONG_ENOUGH)
+    await pause(LONG_ENOUGH)
 
 
 async def reset(reader: Reader, writer: Writer) -> None:
@@ -145,7 +149,7 @@ async def reset(reader: Reader, writer: Writer) -> None:
 async def echo_close_late(reader: Reader, writer: Writer) -> None:
     while (await read_frame(reader))[0] != 8:
         pass
-    await asyncio.sleep(0.2)
+    await pause(0.2)
     writer.write(frame(1, b"last words") + frame(8, b"\x03\xe8bye"))
 
 

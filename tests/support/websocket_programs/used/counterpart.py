@@ -1,6 +1,6 @@
 """A server for the programs beside this file, on the `websockets` library: what each of them expects, by the path it asks for.
 
-    python site.py
+    python counterpart.py
 
 Prints its port, serves until standard input ends, and prints then what it saw, as JSON: for each request its path and header
 fields, whether it was answered, the messages that came, and how the connection was closed.
@@ -48,7 +48,10 @@ def realtime(websocket: ServerConnection, message: Event) -> list[Event]:
         {"type": "response.output_text.delta", "event_id": f"d{index}", "delta": text * 4000, **common}
         for index, text in enumerate(("Hel", "lo ", "wörld"))
     ]
-    return [*deltas, {"type": "response.done", "event_id": "e2", "response": {"id": "r", "object": "realtime.response"}}]
+    return [
+        *deltas,
+        {"type": "response.done", "event_id": "e2", "response": {"id": "r", "object": "realtime.response"}},
+    ]
 
 
 def listen(websocket: ServerConnection, message: Event) -> list[Event]:
@@ -72,7 +75,6 @@ def devtools(websocket: ServerConnection, message: Event) -> list[Event]:
     if message["method"] == "Target.getTargets":
         return [event, {"id": message["id"], "result": {"targetInfos": [target]}}]
     return [{"id": message["id"], "error": {"code": -32601, "message": "no such method"}}]
-
 
 
 ANSWERS: dict[str, Callable[[ServerConnection, Event], list[Event]]] = {

@@ -1,0 +1,36 @@
+"""An ASGI application under uvicorn, and a client of it, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvicorn
+import websockets
+
+
+async def shout(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"].upper()})
+
+
+async def main() -> None:
+    config = uvicorn.Config(shout, port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    print(config.ws_protocol_class.__name__)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with websockets.connect(f"ws://127.0.0.1:{port}") as websocket:
+        await websocket.send("hello")
+        print(await websocket.recv())
+        print(type(websocket).__module__)
+    server.should_exit = True
+    await serving
+
+
+asyncio.run(main())
