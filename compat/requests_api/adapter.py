@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import ssl
-import warnings
-import weakref
-from typing import Any, NoReturn
+import threading
+from typing import Any
 
 import requests
 from requests import PreparedRequest
 from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, DEFAULT_RETRIES, HTTPAdapter
 from requests.utils import select_proxy
-from urllib3.exceptions import HTTPError, InsecureRequestWarning, LocationValueError, MaxRetryError, SSLError
+from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.util.retry import Retry
 
-from drivetrain.compat.requests_api.attempts import Plan, send_until_done
 from drivetrain.compat.requests_api.building import build_response
 from drivetrain.compat.requests_api.clients import Clients, limits_of
 from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.limits import TimeoutTable
-from drivetrain.compat.requests_api.passing import Asked, PoolDoor
+from drivetrain.compat.requests_api.passing import Asked, EnginesPool, PoolDoor, replaced_send
+from drivetrain.compat.requests_api.planning import exchange, make_plan
 from drivetrain.compat.requests_api.proxying import Hop, ProxyTable, is_exempt
 from drivetrain.compat.requests_api.raw_response import RawResponse
-from drivetrain.compat.requests_api.routes import Route
-from drivetrain.compat.requests_api.strict_transport import learn, upgraded
-from drivetrain.compat.requests_api.trust import TlsSettings
-from drivetrain.engine import Client, HstsStore, NoProxy, Response
+from drivetrain.compat.requests_api.store_cookies import with_cookies
+from drivetrain.compat.requests_api.strict_transport import upgraded
+from drivetrain.compat.requests_api.trust import NotUnderstood
+from drivetrain.compat.requests_api.unix_sockets import is_unix
+from drivetrain.engine import CookieStore, HstsStore, NoProxy
 
 __all__ = ["EngineAdapter"]
 
-# What requests' class did when this module was imported. Where a subclass, an instance or a test library has put
-# something else in its place since then, that is called; where not, the short way to the same result is taken.
+# What requests' class did when this module was imported; see `planning`.
 _SEND = HTTPAdapter.send
 _BUILD_RESPONSE = HTTPAdapter.build_response
-_CERT_VERIFY = HTTPAdapter.cert_verify
-_ADD_HEADERS = HTTPAdapter.add_headers
-_REQUEST_URL = HTTPAdapter.request_url
-# Whoever overrides one of these hands out urllib3's pools, so urllib3 gets the request.
-_POOL_MAKERS = {
-    name: getattr(HTTPAdapter, name)
-    for name in ("get_connection", "get_connection_with_tls_context", "build_connection_pool_key_attributes")
-}
+_GET_POOL = HTTPAdapter.get_connection_with_tls_context
+# Whoever overrides this tells urllib3's pools what the engine does not know.
+_POOL_KEY = HTTPAdapter.build_connection_pool_key_attributes
 _ENGINE_OPTIONS = frozenset(
     {
         "bind",
@@ -57,17 +51,20 @@ _ENGINE_OPTIONS = frozenset(
 )
 # What urllib3's pool manager may have been told that the engine does as well.
 _UNDERSTOOD = frozenset({"block", "maxsize", "ssl_context"})
+_starting = threading.Lock()
 
 
 class EngineAdapter(HTTPAdapter):
     """An adapter to mount on a `requests.Session`; see `requests.adapters.HTTPAdapter`.
 
-    Any number of threads may use one. Pickling and copying keep the settings and what HSTS has learnt, not the connections.
-    Requests of a subclass that makes urllib3's pools itself go through urllib3, and so do those through a proxy for which
-    urllib3's manager was told more than the engine does.
+    Any number of threads may use one. Pickling and copying keep the settings and what HSTS and the cookie store have learnt,
+    not the connections. Requests of a subclass that makes urllib3's pools itself, or tells them or their manager more than the
+    engine does, go through urllib3.
 
     Proxies are as in requests, SOCKS without PySocks. An https proxy is verified as `verify` says for http URLs too, where
     requests verifies nothing; and a Proxy-Authorization field of the request never reaches an origin behind a tunnel.
+
+    Mounted for `http+unix://` too, it takes URLs with the path of a socket in the host's place: `http+unix://%2Frun%2Fd.sock/x`.
 
     Args:
         pool_connections, pool_maxsize: together, how many idle connections are kept.
@@ -75,27 +72,43 @@ class EngineAdapter(HTTPAdapter):
         pool_block: allow only `pool_maxsize` connections to a host at a time, and wait for one. A host that speaks HTTP/2
             gets one connection whatever these say; requests beyond what it allows at once (often 100) wait for others.
         total_timeout: seconds for each whole call, body included, beside requests' `timeout`; None for no limit.
+        http2: False never to speak HTTP/2.
         version: 1.0, 1.1 or 2 to pin the HTTP version; None for the best that a server of https speaks, and 1.1 in clear.
         upgrade_h2c, resolver, bind, unix_socket, sendname, head_start, limits, h2_limits: see `drivetrain.engine.Client`.
         ssl_context: used for every TLS connection to an origin, with `verify` and `cert` applied to it as urllib3 does.
+        proxy: the URL of a proxy, SOCKS or HTTP, for requests that are given none.
         proxy_ssl_context: used as it is for TLS to https proxies, instead of what `verify` says.
         no_proxy: hosts to reach directly whatever proxies a request is given, see `drivetrain.engine.NoProxy`; requests
             itself looks at the environment's list only where the environment names the proxy.
         hsts: a `drivetrain.engine.HstsStore`, or True for one of the adapter's own: http URLs of hosts that have asked for
             it over verified TLS are sent as https, and nothing in clear. By default off, for requests knows no such thing.
+        cookies: a `drivetrain.engine.CookieStore`: its cookies are sent, beside the session's, and it takes those of responses.
+            `StoreRequestsCookieJar` shows one as `session.cookies`.
 
     Attributes:
-        hsts: that store, or None.
-        no_proxy: that list.
+        hsts, cookies: those stores, or None.
+        proxy, no_proxy: as given.
     """
 
     # The types of requests' stubs leave these out.
     _pool_connections: int
     _pool_maxsize: int
     _pool_block: bool
-    _end: weakref.finalize[..., EngineAdapter] | None = None
 
-    __attrs__ = [*HTTPAdapter.__attrs__, "_engine_options", "_total_timeout", "hsts", "no_proxy"]  # noqa: RUF012  # as in the base class
+    # What an adapter has that was made, or pickled, as requests' own class: it begins when it is first used.
+    _engine_options: dict[str, Any] = {}  # noqa: RUF012  # never changed in place
+    _total_timeout: float | None = None
+    hsts: HstsStore | None = None
+    cookies: CookieStore | None = None
+    proxy: str | None = None
+    no_proxy = NoProxy()
+    _begun_with: tuple[Any, Any] = (None, None)
+    _clients: Clients | None = None
+
+    __attrs__ = [  # noqa: RUF012  # as in the base class
+        *HTTPAdapter.__attrs__,
+        *("_engine_options", "_total_timeout", "hsts", "cookies", "proxy", "no_proxy"),
+    ]
 
     def __init__(
         self,
@@ -105,18 +118,25 @@ class EngineAdapter(HTTPAdapter):
         pool_block: bool = DEFAULT_POOLBLOCK,
         *,
         total_timeout: float | None = None,
+        http2: bool = True,
         ssl_context: ssl.SSLContext | None = None,
         hsts: HstsStore | bool = False,
+        cookies: CookieStore | None = None,
+        proxy: str | None = None,
         no_proxy: str = "",
         **options: Any,
     ) -> None:
         self._total_timeout = total_timeout
         self.hsts = HstsStore() if hsts is True else None if hsts is False else hsts
+        self.cookies = cookies
+        self.proxy = proxy
         self.no_proxy = NoProxy(no_proxy)
-        self._engine_options = {"ssl_context": ssl_context, **options} if ssl_context is not None else options
         unknown = options.keys() - _ENGINE_OPTIONS
         if unknown:
             raise TypeError(f"EngineAdapter has no option {', '.join(sorted(unknown))}")
+        if not http2 and options.setdefault("version", 1.1) not in (1.0, 1.1):
+            raise ValueError("http2=False contradicts version=2")
+        self._engine_options = {"ssl_context": ssl_context, **options} if ssl_context is not None else options
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
         self._start()
 
@@ -127,25 +147,25 @@ class EngineAdapter(HTTPAdapter):
     def _start(self) -> None:
         """Begin without connections, with what the pool manager was told."""
         manager = self.poolmanager
-        settings = manager.connection_pool_kw
         options = dict(self._engine_options)
-        if settings.get("ssl_context") is not None:
-            options["ssl_context"] = settings["ssl_context"]
-        kind = type(self)
-        self._left_to_urllib3 = not _UNDERSTOOD.issuperset(settings) or any(
-            getattr(kind, name) is not original for name, original in _POOL_MAKERS.items()
-        )
+        context = manager.connection_pool_kw.get("ssl_context")
+        if context is not None:
+            options["ssl_context"] = context
         options["pool"] = limits_of(self._pool_connections, self._pool_maxsize, self._pool_block)
         self._timeouts = TimeoutTable(self._total_timeout)
-        self._clients = clients = Clients(options)
-        if self._end is not None:
-            self._end.detach()
-        # An adapter that is dropped without being closed closes its connections quietly, as urllib3's pools do.
-        self._end = weakref.finalize(self, clients.close)
-        self._default_client: Client | None = None
-        self._manager = manager
+        self._clients = Clients(options)
         self._asked = Asked()
+        for name in ("hsts", "cookies", "proxy", "no_proxy"):  # for requests under way, see `planning`
+            vars(self).setdefault(name, getattr(self, name))
         self._proxies = None if "unix_socket" in options else ProxyTable()
+        self._begun_with = manager, context
+
+    def _start_anew(self) -> None:
+        """Begin, where that has not been done for the pool manager that is there now."""
+        with _starting:
+            if not _has_begun(self):
+                self.close_clients()
+                self._start()
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -165,146 +185,72 @@ class EngineAdapter(HTTPAdapter):
             OSError: `verify` or `cert` names a file that is not there.
             ValueError: `timeout` is none.
         """
-        if self.poolmanager is not self._manager:
-            self.close_clients()
-            self._start()
-        if self.hsts is not None:
-            request = upgraded(request, self.hsts)
-        hop: Hop | None = None
-        left_to_urllib3 = self._left_to_urllib3 or (HTTPAdapter.send is not _SEND and request not in self._asked)
-        if proxies and self.no_proxy and is_exempt(request.url or "", self.no_proxy):
-            proxies = None
-        if proxies and not left_to_urllib3 and self._proxies is not None:
-            chosen = select_proxy(request.url or "", proxies)
-            if chosen:
-                try:
-                    hop = self._proxies.find(self, chosen)
-                except LocationValueError as error:
-                    raise requests.exceptions.InvalidURL(error, request=request) from error
-                left_to_urllib3 = hop is None
-        if left_to_urllib3:
-            with self._asked.asking(request):
-                return HTTPAdapter.send(
-                    self, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
-                )
-        plan = self._plan(request, stream, timeout, verify, cert, proxies, hop)
-        try:
-            raw, response = send_until_done(plan)
-        except HTTPError as error:
-            raise as_requests_error(error, request) from error.__cause__
-        except requests.exceptions.RequestException as error:
-            error.request = request
-            raise
-        if self.hsts is not None:
-            learn(self.hsts, plan.route.url, response)
-        build = self.build_response
-        if getattr(build, "__func__", None) is _BUILD_RESPONSE:
-            return build_response(self, request, raw, response)
-        return build(request, raw)
-
-    def _plan(
-        self,
-        request: PreparedRequest,
-        stream: bool,
-        timeout: Any,
-        verify: Any,
-        cert: Any,
-        proxies: Any,
-        hop: Hop | None,
-    ) -> Plan:
-        """Everything about a request but its headers and body, with the hooks called that a subclass has."""
-        url: Any = request.url
-        if isinstance(url, bytes):
-            url = url.decode("utf-8")
-        clients = self._clients
-        if clients.dropped:
-            clients.sweep()
-        route = Route(url, None if hop is None else hop.proxy)
-        if url[:6] == "https:":
-            client = self._secure_client(request, route, verify, cert, hop)
-        elif hop is not None and hop.proxy.scheme == "https":
-            client = self._secure_client(request, Route(route.asked), verify, None, hop)
+        if not _has_begun(self):
+            self._start_anew()
+        another = replaced_send(self)
+        if request in self._asked:
+            another = None
         else:
-            if cert or getattr(self.cert_verify, "__func__", None) is not _CERT_VERIFY:
-                self._call_cert_verify(TlsSettings(True), url, verify, cert)
-            client = clients.plain()
-        target = None
-        if getattr(self.request_url, "__func__", None) is not _REQUEST_URL:
-            target = self.request_url(request, proxies)
-        if getattr(self.add_headers, "__func__", None) is not _ADD_HEADERS:
-            self.add_headers(request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
-        retries: Any = self.max_retries
-        if not isinstance(retries, Retry):
-            retries = Retry.from_int(retries, redirect=False)
-        method = request.method or ""
-        asked = url if hop is None else route.asked
-
-        def make_raw(response: Response, left: Retry) -> RawResponse:
-            return RawResponse(response, method, url, left, not stream, clients.dropped, asked)
-
-        def path() -> str:
-            return self.request_url(request, proxies)
-
-        return Plan(request, route, target, client, self._timeouts.resolve(timeout), retries, path, make_raw)
+            if self.hsts is not None:
+                request = upgraded(request, self.hsts)
+            if self.cookies is not None:
+                request = with_cookies(request, self.cookies)
+        if proxies or self.proxy is not None:
+            proxies = _proxies_for(self, request, proxies)
+        if another is None and not _asks_for_pools(self, request):
+            try:
+                hop = _find_hop(self, request, proxies)
+                plan = make_plan(self, request, stream, timeout, verify, cert, proxies, hop)
+            except NotUnderstood:
+                pass
+            else:
+                return _complete(self, request, plan)
+        with self._asked.asking(request):
+            response: requests.Response = (another or _SEND)(
+                self, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+            )
+        return response
 
     def get_connection_with_tls_context(
         self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
         """What requests' own `send` sends with: urllib3's pool, whose `urlopen` leads to the engine. See `PoolDoor`."""
-        if proxies and self.no_proxy and is_exempt(request.url or "", self.no_proxy):
-            proxies = None
-        pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        chosen = select_proxy(request.url or "", proxies) if proxies and self._proxies is not None else None
-        hop = self._proxies.find(self, chosen) if chosen and self._proxies is not None else None
-        if self._left_to_urllib3 or (chosen and hop is None):
+        if not _has_begun(self):
+            self._start_anew()
+        given = proxies
+        if proxies or self.proxy is not None:
+            proxies = _proxies_for(self, request, proxies)
+        get_pool = HTTPAdapter.get_connection_with_tls_context
+        pool: Any = EnginesPool("localhost")
+        if not is_unix(request.url or ""):
+            try:
+                pool = get_pool(self, request, verify, proxies=proxies, cert=cert)
+            except requests.exceptions.InvalidSchema:  # SOCKS without PySocks
+                if self._proxies is None:
+                    raise
+            else:
+                if _has_own_pools(self) or get_pool is not _GET_POOL:
+                    return pool
+        try:
+            hop = _find_hop(self, request, proxies)
+        except NotUnderstood:
             return pool
 
-        def exchange(timeout: Any) -> RawResponse:
-            return send_until_done(self._plan(request, True, timeout, verify, cert, proxies, hop))[0]
+        def send(url: str, timeout: Any, retries: Any, told: dict[str, Any]) -> RawResponse:
+            plan = make_plan(self, request, True, timeout, verify, cert, proxies, hop, told)
+            if url not in (self.request_url(request, given), self.request_url(request, proxies)):
+                plan = plan._replace(target=url)
+            return exchange(self, plan if retries is None else plan._replace(retries=retries))[0]
 
-        return PoolDoor(pool, request, exchange)
-
-    # -- TLS -----------------------------------------------------------------------------------------------------------
-
-    def _secure_client(self, request: PreparedRequest, route: Route, verify: Any, cert: Any, hop: Hop | None) -> Client:
-        """The client for a request to https, or through an https proxy: `route` leads to who is to be verified."""
-        url = route.url
-        if not verify:
-            warnings.warn(
-                f"Unverified HTTPS request is being made to host '{requests.compat.urlsplit(url).hostname}'. "
-                "Adding certificate verification is strongly advised. See: "
-                "https://urllib3.readthedocs.io/en/latest/advanced-usage.html#tls-warnings",
-                InsecureRequestWarning,
-                stacklevel=4,
-            )
-        usual = verify is True and cert is None and getattr(self.cert_verify, "__func__", None) is _CERT_VERIFY
-        usual = usual and (hop is None or (hop.proxy.scheme != "https" and hop.context is None))
-        if usual and self._default_client is not None:
-            return self._default_client
-        settings = TlsSettings(verify is True)
-        self._call_cert_verify(settings, url, verify, cert)
-        try:
-            client = self._clients.secure(settings, hop)
-        except SSLError as error:
-            self._refuse_tls(error, request, route)
-        if usual:
-            self._default_client = client
-        return client
-
-    def _call_cert_verify(self, settings: TlsSettings, url: str, verify: Any, cert: Any) -> None:
-        hook: Any = self.cert_verify
-        hook(settings, url, verify, cert)
-
-    def _refuse_tls(self, error: SSLError, request: PreparedRequest, route: Route) -> NoReturn:
-        given_up = MaxRetryError(route.pool(), self.request_url(request, None), error)
-        raise requests.exceptions.SSLError(given_up, request=request) from error
+        contexts = (self._begun_with[1], None if hop is None else hop.context)
+        return PoolDoor(pool, request, contexts, send)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def close_clients(self) -> None:
         """Close the engine's connections; those in use when their responses end."""
-        self._default_client = None
-        self._clients.close()
+        if self._clients is not None:
+            self._clients.close()
 
     def close(self) -> None:
         """Close all connections. As requests' own, the adapter can be used again afterwards."""
@@ -312,5 +258,67 @@ class EngineAdapter(HTTPAdapter):
         super().close()
 
 
-# Not a pool of somebody else's: it leads back here.
-_POOL_MAKERS["get_connection_with_tls_context"] = EngineAdapter.get_connection_with_tls_context
+_GET_DOOR = EngineAdapter.get_connection_with_tls_context
+
+
+# No methods, for the reason that `planning` gives.
+def _has_begun(adapter: EngineAdapter) -> bool:
+    """Whether it has clients, for the pool manager that is there now and as that was told."""
+    manager, context = adapter._begun_with
+    return manager is adapter.poolmanager and manager.connection_pool_kw.get("ssl_context") is context
+
+
+def _has_own_pools(adapter: EngineAdapter) -> bool:
+    """Whether urllib3's pools are told what the engine does not know."""
+    if not _UNDERSTOOD.issuperset(adapter.poolmanager.connection_pool_kw):
+        return True
+    return getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not _POOL_KEY
+
+
+def _complete(adapter: EngineAdapter, request: PreparedRequest, plan: Any) -> requests.Response:
+    try:
+        raw, response = exchange(adapter, plan)
+    except HTTPError as error:
+        raise as_requests_error(error, request) from error.__cause__
+    except requests.exceptions.RequestException as error:
+        error.request = request
+        raise
+    build = adapter.build_response
+    if getattr(build, "__func__", None) is _BUILD_RESPONSE:
+        return build_response(adapter, request, raw, response)
+    return build(request, raw)
+
+
+def _proxies_for(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Any:
+    """The proxies that count for a request."""
+    url = request.url or ""
+    if is_unix(url) or (adapter.no_proxy and is_exempt(url, adapter.no_proxy)):
+        return None
+    if adapter.proxy is not None and not (proxies and select_proxy(url, proxies)):
+        return {"all": adapter.proxy}
+    return proxies
+
+
+def _asks_for_pools(adapter: EngineAdapter, request: PreparedRequest) -> bool:
+    """Whether pools are handed out, or told something, that are not as requests makes them."""
+    if getattr(adapter.get_connection_with_tls_context, "__func__", None) is not _GET_DOOR:
+        return True
+    if HTTPAdapter.get_connection_with_tls_context is not _GET_POOL:
+        return True
+    return _has_own_pools(adapter) and not is_unix(request.url or "")
+
+
+def _find_hop(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Hop | None:
+    """The proxy to go through, None for none. Raises: NotUnderstood: it is one of urllib3's own."""
+    if not proxies or adapter._proxies is None:
+        return None
+    chosen = select_proxy(request.url or "", proxies)
+    if not chosen:
+        return None
+    try:
+        hop = adapter._proxies.find(adapter, chosen)
+    except LocationValueError as error:
+        raise requests.exceptions.InvalidURL(error, request=request) from error
+    if hop is None:
+        raise NotUnderstood
+    return hop

@@ -17,7 +17,7 @@ from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_on
 from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.compat.requests_api.routes import Route
 from drivetrain.engine import Client, Response, Timeouts
-from drivetrain.engine.errors import ConnectError, ConnectTimeout, EngineError, InvalidHeader, PoolTimeout
+from drivetrain.engine.errors import ClosedError, ConnectError, ConnectTimeout, EngineError, InvalidHeader, PoolTimeout
 
 __all__ = ["Plan", "send_until_done"]
 
@@ -32,6 +32,7 @@ class Plan(NamedTuple):
         route: where it goes, and through whom.
         target: the request target when it is not that of the URL.
         client: sends it.
+        renew: finds the client anew, when somebody has closed it.
         timeouts: of each attempt.
         retries: how often, and after what.
         path: what errors call the URL.
@@ -42,6 +43,7 @@ class Plan(NamedTuple):
     route: Route
     target: str | None
     client: Client
+    renew: Callable[[], Client]
     timeouts: Timeouts
     retries: Retry
     path: Callable[[], str]
@@ -58,17 +60,23 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     request, retries = plan.request, plan.retries
     body: Any = request.body
     method = request.method or ""
-    url, proxy = plan.route
+    url, proxy = plan.route.url, plan.route.proxy
     fields = fields_of(request)
     if proxy is not None and any(name.lower() == "proxy-authorization" for name, _ in proxy.headers):
         # The adapter's credentials win over those of the request, as in urllib3.
         fields = [field for field in fields if field[0].lower() != "proxy-authorization"]
     position = None if body is None else set_file_position(body, None)
+    client = plan.client
     while True:
         try:
-            response = plan.client.exchange(
+            response = client.exchange(
                 method, url, fields, content_of(body), plan.timeouts, target=plan.target, proxy=proxy
             )
+        except ClosedError as error:
+            before, client = client, plan.renew()
+            if client is not before:  # closed by another thread, after the plan was made; nothing was sent
+                continue
+            retries = _after_failure(plan, retries, fields, error)
         except (EngineError, OSError) as error:
             retries = _after_failure(plan, retries, fields, error)
         else:
@@ -85,12 +93,12 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
 
 
 def _after_failure(plan: Plan, retries: Retry, fields: list[tuple[str, str]], error: Exception) -> Retry:
-    if isinstance(error, InvalidHeader):
+    started = not isinstance(error, (ConnectError, ConnectTimeout, PoolTimeout))
+    if isinstance(error, InvalidHeader) or not started:
         for _, value in fields:
-            value.encode("latin-1")  # raises, as http.client does
+            value.encode("latin-1")  # raises, as http.client does before it connects
     method, path = plan.request.method, plan.path()
     mapped = as_urllib3_error(error, plan.route, path, plan.timeouts)
-    started = not isinstance(error, (ConnectError, ConnectTimeout, PoolTimeout))
     if isinstance(mapped, (ValueError, urllib3.exceptions.InvalidHeader)) or (
         started and is_one_shot(plan.request.body)
     ):

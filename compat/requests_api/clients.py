@@ -1,16 +1,20 @@
-"""The engine's clients behind one adapter: one in clear, and one for each way of doing TLS."""
+"""The engine's clients behind one adapter: one in clear, one for each way of doing TLS, one for each socket."""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 from drivetrain.compat.requests_api.proxying import Hop
 from drivetrain.compat.requests_api.trust import TlsSettings, make_context
 from drivetrain.engine import Client, PoolLimits, Response
 
-__all__ = ["Clients", "limits_of"]
+__all__ = ["Clients", "limits_of", "sweep"]
+
+_MAX_KNOWN = 100
 
 
 def limits_of(connections: int, maxsize: int, block: bool) -> PoolLimits:
@@ -30,11 +34,13 @@ def limits_of(connections: int, maxsize: int, block: bool) -> PoolLimits:
 class Clients:
     """Makes clients when they are first needed. Any number of threads may use one object.
 
+    One that is dropped without being closed closes its connections quietly, as urllib3's pools do.
+
     Args:
         options: keyword arguments for every client.
 
     Attributes:
-        dropped: responses that were dropped unread; `sweep` closes them.
+        dropped: responses that were dropped unread, for `sweep`.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -46,7 +52,11 @@ class Clients:
         self._lock = threading.Lock()
         self._plain: Client | None = None
         self._secure: dict[tuple[Any, ...], tuple[tuple[Any, ...], Client]] = {}
+        self._known: dict[Any, tuple[TlsSettings | None, tuple[Any, ...], Client]] = {}
+        self._unix: dict[str, Client] = {}
         self.dropped: deque[Response] = deque()
+        self._open: set[Client] = set()
+        weakref.finalize(self, _close_each, self._open, self.dropped)
 
     def plain(self) -> Client:
         """The client for http."""
@@ -55,8 +65,50 @@ class Clients:
             with self._lock:
                 client = self._plain
                 if client is None:
-                    client = self._plain = Client(**self._options)
+                    client = self._plain = self._new()
         return client
+
+    def unix(self, path: str) -> Client:
+        """The client for what is asked at a socket of this machine."""
+        client = self._unix.get(path)
+        if client is None:
+            with self._lock:
+                client = self._unix.get(path)
+                if client is None:
+                    client = self._unix[path] = self._new(unix_socket=path)
+        return client
+
+    def known(self, verify: Any, cert: Any) -> Client | None:
+        """The client that `remember` was told of for these, None when there is none or a file has changed.
+
+        It costs a look at each file, where finding out anew costs several.
+        """
+        try:
+            found = self._known.get((verify, type(verify), cert))
+        except TypeError:  # something that is no key
+            return None
+        if found is None:
+            return None
+        settings, stamp, client = found
+        try:
+            return client if settings is None or settings.stamp == stamp else None
+        except OSError:
+            return None
+
+    def remember(self, verify: Any, cert: Any, settings: TlsSettings, client: Client) -> None:
+        """Say which client is for `verify` and `cert`, where nothing but them has to do with it."""
+        if settings.ca_cert_dir is not None and settings.ca_cert_dir == verify:
+            return  # it may have gone the next time, and has no stamp to tell that
+        if len(self._known) >= _MAX_KNOWN:
+            self._known = {}
+        usual = verify is True and cert is None
+        with self._lock:
+            if client in self._open:  # not closed in the meantime
+                try:
+                    entry = (None, (), client) if usual else (settings, settings.stamp, client)
+                    self._known[verify, type(verify), cert] = entry
+                except (TypeError, OSError):
+                    pass
 
     def secure(self, settings: TlsSettings, hop: Hop | None = None) -> Client:
         """The client for https with these settings, and for https proxies; raises what `make_context` does.
@@ -65,7 +117,7 @@ class Clients:
             hop: through what proxy. Only those that have TLS of their own, or contexts, need clients of their own.
         """
         identity, stamp = settings.identity, settings.stamp
-        if hop is not None and (hop.proxy.scheme == "https" or hop.context is not None):
+        if hop is not None and hop.has_own_tls:
             identity = (*identity, hop.proxy.scheme == "https", hop.context, hop.proxy_context)
         found = self._secure.get(identity)
         if found is not None and found[0] == stamp:
@@ -75,36 +127,47 @@ class Clients:
             if found is None or found[0] != stamp:
                 made = self._make(settings, hop)
                 if found is not None:
+                    self._open.discard(found[1])
                     found[1].close()
                 found = self._secure[identity] = (stamp, made)
         return found[1]
 
     def _make(self, settings: TlsSettings, hop: Hop | None) -> Client:
         if hop is None:
-            return Client(ssl_context=make_context(settings, self._context), **self._options)
-        options = dict(self._options)
+            return self._new(ssl_context=make_context(settings, self._context))
+        options: dict[str, Any] = {}
         if hop.proxy.scheme == "https":
-            given = hop.proxy_context or options.get("proxy_ssl_context")
+            given = hop.proxy_context or self._options.get("proxy_ssl_context")
             options["proxy_ssl_context"] = given or make_context(settings.for_proxy(), None)
-        return Client(ssl_context=make_context(settings, hop.context or self._context), **options)
+        return self._new(ssl_context=make_context(settings, hop.context or self._context), **options)
 
-    def sweep(self) -> None:
-        """Close what was dropped unread."""
-        while self.dropped:
-            try:
-                response = self.dropped.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            response.close()
+    def _new(self, **options: Any) -> Client:
+        """Make a client; under the lock."""
+        client = Client(**{**self._options, **options})
+        self._open.add(client)
+        return client
 
     def close(self) -> None:
         """Close idle connections now and those in use when their responses end. New clients are made when needed."""
         with self._lock:
-            clients = [client for _, client in self._secure.values()]
-            if self._plain is not None:
-                clients.append(self._plain)
+            clients = list(self._open)
+            self._open.clear()
             self._plain = None
-            self._secure = {}
-        for client in clients:
-            client.close()
-        self.sweep()
+            self._secure, self._known, self._unix = {}, {}, {}
+        _close_each(clients, self.dropped)
+
+
+def _close_each(clients: Collection[Client], dropped: deque[Response]) -> None:
+    for client in clients:
+        client.close()
+    sweep(dropped)
+
+
+def sweep(dropped: deque[Response]) -> None:
+    """Close what was dropped unread."""
+    while dropped:
+        try:
+            response = dropped.popleft()
+        except IndexError:  # another thread was quicker
+            return
+        response.close()

@@ -122,7 +122,7 @@ def as_urllib3_error(error: Exception, route: Route, path: str, timeouts: Timeou
     if isinstance(error, ReadTimeout):
         return ReadTimeoutError(route.pool(), path, f"Read timed out. (read timeout={timeouts.read})")
     if isinstance(error, InvalidURL):
-        return LocationParseError(f"{route.url}, {error}")
+        return _no_host(error, route, timeouts)
     if isinstance(error, ClosedError):
         return ClosedPoolError(route.pool(), "Pool is closed.")
     if isinstance(error, (OSError, RemoteProtocolError)) or type(error) is UsageError:
@@ -156,7 +156,20 @@ def _connect_error(error: ConnectError, route: Route, timeouts: Timeouts) -> Exc
         named: NewConnectionError = NameResolutionError(connection.host, connection, reason)
         named.__cause__ = reason
         return named
-    return _no_connection(route, timeouts, _os_error(error))
+    return _no_connection(route, timeouts, _os_error(error, route.unix_path))
+
+
+def _no_host(error: InvalidURL, route: Route, timeouts: Timeouts) -> Exception:
+    """What requests took for a host and is none. urllib3 finds out by looking the name up, if it can be written as one."""
+    connection = route.connection(timeouts.connect)
+    is_name = bool(connection.host) and route.proxy is None and route.url.lower().startswith(("http://", "https://"))
+    try:
+        connection.host.encode("idna")
+    except UnicodeError:
+        is_name = False
+    if not is_name:
+        return LocationParseError(f"{route.url}, {error}")
+    return NameResolutionError(connection.host, connection, socket.gaierror(socket.EAI_NONAME, str(error)))
 
 
 def _lookup_failure(error: ResolveError) -> socket.gaierror:
@@ -221,8 +234,12 @@ def _socks_error(error: ConnectError | ConnectTimeout, route: Route, timeouts: T
     return _connect_error(error, route, timeouts)
 
 
-def _os_error(error: OSError) -> OSError:
-    """The error as the system's own class, such as `ConnectionRefusedError`, with its number first in the text."""
+def _os_error(error: OSError, file: str | None = None) -> OSError:
+    """The error as the system's own class, such as `ConnectionRefusedError`, with its number first in the text.
+
+    Args:
+        file: what it is about, for the end of the text.
+    """
     code = error.errno
     if code is None:
         cause = error.__cause__
@@ -230,7 +247,7 @@ def _os_error(error: OSError) -> OSError:
     cause = error.__cause__
     # The engine's text names every address that was tried; the system's is what people search for.
     text = cause.strerror if isinstance(cause, OSError) and cause.errno == code else error.strerror
-    return OSError(code, text)
+    return OSError(code, text) if file is None else OSError(code, text, file)
 
 
 def _aborted(error: Exception) -> Exception:

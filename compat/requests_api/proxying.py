@@ -48,6 +48,11 @@ class Hop(NamedTuple):
     context: ssl.SSLContext | None = None
     proxy_context: ssl.SSLContext | None = None
 
+    @property
+    def has_own_tls(self) -> bool:
+        """Whether TLS on this way is another matter than without a proxy."""
+        return self.proxy.scheme == "https" or self.context is not None
+
 
 class ProxyTable:
     """Finds the proxy that a URL stands for, and remembers those that one adapter has asked for."""

@@ -38,10 +38,12 @@ class Route(NamedTuple):
     Attributes:
         url: of the request.
         proxy: through whom, None for nobody.
+        unix_path: of the socket that is asked instead of a host.
     """
 
     url: str
     proxy: Proxy | None = None
+    unix_path: str | None = None
 
     @property
     def is_secure(self) -> bool:

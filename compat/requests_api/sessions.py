@@ -8,12 +8,14 @@ import requests.sessions
 
 from drivetrain.compat.requests_api.adapters import HTTPAdapter
 from drivetrain.compat.requests_api.fast import METHODS, ORIGINALS
+from drivetrain.compat.requests_api.installed_adapter import InstalledAdapter
 from drivetrain.compat.requests_api.mirror import mirror
 
 __all__ = ["Session", "session"]
 
 _Session: Any = requests.sessions.Session
-_OWN_ADAPTER = requests.sessions.HTTPAdapter
+# What the constructor mounts by itself; anything else somebody has put there.
+_MOUNTED = (requests.sessions.HTTPAdapter, InstalledAdapter)
 
 
 class Session(requests.sessions.Session):
@@ -26,7 +28,7 @@ class Session(requests.sessions.Session):
     def __init__(self) -> None:
         super().__init__()
         for prefix, adapter in list(self.adapters.items()):
-            if type(adapter) is _OWN_ADAPTER:
+            if type(adapter) in _MOUNTED:
                 self.mount(prefix, HTTPAdapter())
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:

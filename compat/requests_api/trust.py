@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -21,15 +22,23 @@ from urllib3.exceptions import SSLError
 from drivetrain.engine import tls
 from drivetrain.engine.errors import UsageError
 
-__all__ = ["TlsSettings", "make_context"]
+__all__ = ["NotUnderstood", "TlsSettings", "make_context"]
 
 _KNOWN = frozenset(
     {"assert_hostname", "ca_cert_dir", "ca_certs", "cert_file", "cert_reqs", "key_file", "key_password", "system"}
 )
 
 
+class NotUnderstood(Exception):
+    """Only urllib3 does what a subclass wants. Caught where a request can be left to it."""
+
+
 class TlsSettings:
     """What `HTTPAdapter.cert_verify` writes its decisions on, in place of urllib3's pool.
+
+    Args:
+        system: see below.
+        told: more attributes, as somebody has written them on urllib3's pool.
 
     Attributes:
         cert_reqs: "CERT_REQUIRED" or "CERT_NONE".
@@ -39,7 +48,7 @@ class TlsSettings:
         system: whether the request asked for the default trust.
     """
 
-    def __init__(self, system: bool) -> None:
+    def __init__(self, system: bool, told: Mapping[str, Any] | None = None) -> None:
         self.system = system
         self.cert_reqs: Any = "CERT_REQUIRED"
         self.ca_certs: str | None = None
@@ -48,6 +57,8 @@ class TlsSettings:
         self.key_file: str | None = None
         self.key_password: str | None = None
         self.assert_hostname: Any = None
+        if told:
+            vars(self).update(told)
 
     @property
     def is_understood(self) -> bool:

@@ -22,6 +22,7 @@ from bench.scenarios import SCENARIOS, Scenario, Target
 from bench.server import Served
 from tests.house.tree import ROOT
 from tests.support.certificates import Certificates
+from tests.support.h2_server import H2Server
 from tests.support.servers import RawServer, read_head
 
 SCENARIO = Scenario(
@@ -176,9 +177,36 @@ def test_a_child_measures_several_at_a_time_over_one_http2_connection(
         assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "connections"),
+    [("installed_requests", 1), ("module_requests", 1), ("requests_session", 4), ("requests_large_pool", 4)],
+)
+def test_a_child_measures_a_session_of_several_threads(name: str, connections: int, certificates: Certificates) -> None:
+    context = certificates.server_context(["h2", "http/1.1"])
+    with H2Server(lambda exchange: exchange.respond(200, b"hello"), context=context, fallback=serve) as server:
+        job = Job(
+            "session_threads",
+            f"{server.url}/x",
+            "localhost",
+            server.port,
+            "/x",
+            str(certificates.ca_file),
+            5,
+            "",
+            4,
+            True,
+        )
+        with Child(contender(name), job, 9) as child:
+            child.round(40)
+        assert child.result.unavailable is None
+        assert len(child.result.wall) == 1
+        assert 1 <= server.connections <= connections
+
+
 def test_http2_is_asked_for_on_ports_of_its_own() -> None:
-    served = Served("s", 1, 2, 3, 4, Path("ca.pem"), Path("file"))
-    jobs = {scenario.name: served.job_for(scenario) for scenario in SCENARIOS if scenario.work != "import"}
+    served = Served("s", 1, 2, 3, 4, Path("ca.pem"), Path("file"), 5)
+    over_http = [scenario for scenario in SCENARIOS if scenario.work != "import" and not scenario.websocket]
+    jobs = {scenario.name: served.job_for(scenario) for scenario in over_http}
     assert {(job.http2, job.tls): job.port for job in jobs.values()} == {
         (False, False): 1,
         (False, True): 2,
@@ -215,3 +243,15 @@ def test_imports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     found = measure_imports(1)
     assert len(found[0].cpu) == 1
     assert found[1].unavailable == "`import no_such_module` failed"
+
+
+def test_websockets_have_a_server_of_their_own() -> None:
+    served = Served("s", 1, 2, 3, 4, Path("ca.pem"), Path("file"), 5)
+    job = served.job_for(next(scenario for scenario in SCENARIOS if scenario.name == "ws_echo_100_deflate"))
+    assert (job.work, job.url, job.target, job.size, job.compression) == ("ws_echo", "ws://127.0.0.1:5/", "/", 100, True)
+
+
+def test_who_speaks_websocket_takes_part_there_only() -> None:
+    speaking = {contender.module for contender in CONTENDERS if contender.websocket}
+    assert {module for module in speaking if not module.startswith("ws_")} == set()
+    assert {"ws_api", "ws_api_async", "ws_bare", "ws_websockets", "ws_websockets_async"} <= speaking

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from drivetrain.compat.running import main
-from tests.compat.requests_api.support import OK, Recorder
+from tests.compat.requests_api.support import OK, Recorder, answer
+from tests.support.certificates import Certificates
+from tests.support.h2_server import H2Server
 from tests.support.servers import RawServer
 
 PROGRAM = """
@@ -94,6 +96,52 @@ def test_the_report(folder: Path, server: RawServer) -> None:
     assert "drivetrain: 3 connections opened, 3 requests on one that was there" in lines
     assert "drivetrain: HTTP/1.1: 6" in lines
     assert re.fullmatch(r"drivetrain: about \d+\.\d{3} s saved that opening a connection for each would .*", lines[-1])
+
+
+def test_what_went_past_the_engine(folder: Path, server: RawServer) -> None:
+    script = write(folder / "script.py", PROGRAM)
+    lines = run(folder, "--only", "urllib", "--report", script, server.url).stderr.splitlines()
+    assert "drivetrain: through the engine: urllib" in lines
+    assert "drivetrain: 2 answers, 0 requests without one" in lines
+    assert lines[-1] == f"drivetrain: 1 connections went past the engine, to 127.0.0.1:{server.port}"
+    lines = run(folder, "--report", script, server.url).stderr.splitlines()
+    assert "drivetrain: 5 answers, 0 requests without one" in lines
+    assert not [line for line in lines if "went past" in line]
+
+
+SECURE = """
+    import sys, requests
+
+    session = requests.Session()
+    session.verify = sys.argv[2]
+    for url in sys.argv[3:]:
+        print(session.get(url).url)
+    response = session.get(sys.argv[1])
+    print(response.raw.version)
+"""
+
+
+def test_http1(folder: Path, certificates: Certificates) -> None:
+    script = write(folder / "script.py", SECURE)
+    context = certificates.server_context(["h2", "http/1.1"])
+    with H2Server(context=context, fallback=Recorder(OK)) as server:
+        for options, version, name in (([], 20, "HTTP/2: 1"), (["--http1"], 11, "HTTP/1.1: 1")):
+            ran = run(folder, *options, "--report", script, f"{server.url}/x", certificates.ca_file)
+            assert ran.stdout == f"{version}\n"
+            assert f"drivetrain: {name}" in ran.stderr.splitlines()
+
+
+def test_hsts(folder: Path, certificates: Certificates) -> None:
+    script = write(folder / "script.py", SECURE)
+    recorder = Recorder(answer(b"ok", "Strict-Transport-Security: max-age=1000"))
+    with RawServer(recorder, context=certificates.server_context(), tolerate=(OSError,)) as server:
+        secure = f"https://localhost:{server.port}/"
+        plain = secure.replace("https", "http")
+        ran = run(folder, "--hsts", script, secure, certificates.ca_file, secure, plain)
+        assert ran.stdout == f"{secure}\n{secure}\n11\n"
+        ran = run(folder, script, secure, certificates.ca_file, secure, plain)
+        assert ran.returncode == 1
+        assert "ConnectionError" in ran.stderr
 
 
 def facts(python: list[str], folder: Path, words: list[str]) -> tuple[int, str]:

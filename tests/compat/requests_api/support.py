@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from tests.support.servers import Handler, read_exactly, read_head, read_until_eof
 
-__all__ = ["OK", "Recorder", "answer", "chunked", "echoing", "session_with"]
+__all__ = ["OK", "Recorder", "answer", "chunked", "describe", "echoing", "full_listener", "read_body", "session_with"]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -43,6 +46,15 @@ def read_chunked_body(connection: socket.socket) -> bytes:
             return body
 
 
+def read_body(connection: socket.socket, head: bytes) -> bytes:
+    """The body of a request. Args: head: in lower case."""
+    if b"transfer-encoding: chunked" in head:
+        return read_chunked_body(connection)
+    if b"content-length: " in head:
+        return read_exactly(connection, int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+    return b""
+
+
 class Recorder:
     """A handler that answers each request with the next of `answers` (the last one again and again) and keeps them."""
 
@@ -54,15 +66,8 @@ class Recorder:
     def __call__(self, connection: socket.socket) -> None:
         while head := read_head(connection):
             self.heads.append(head)
-            self.bodies.append(self.read_body(connection, head.lower()))
+            self.bodies.append(read_body(connection, head.lower()))
             connection.sendall(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-
-    def read_body(self, connection: socket.socket, head: bytes) -> bytes:
-        if b"transfer-encoding: chunked" in head:
-            return read_chunked_body(connection)
-        if b"content-length: " in head:
-            return read_exactly(connection, int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
-        return b""
 
     @property
     def lines(self) -> list[str]:
@@ -80,3 +85,31 @@ def echoing(prefix: bytes, *, then_wait: bool) -> Handler:
                 read_until_eof(connection)
 
     return handler
+
+
+def describe(error: BaseException | None) -> list[str]:
+    """An error and the errors inside it, each with its class and text; addresses of objects left out."""
+    found: list[str] = []
+    while error is not None:
+        found.append(f"{type(error).__name__}: {re.sub('0x[0-9a-f]{6,}', '0x', str(error))}")
+        inner = getattr(error, "reason", None) or next((a for a in error.args if isinstance(a, BaseException)), None)
+        error = inner if isinstance(inner, BaseException) else None
+    return found
+
+
+@contextmanager
+def full_listener() -> Iterator[int]:
+    """A port that does not answer: its queue of connections is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(address)
+            yield address[1]
+        finally:
+            for each in waiting:
+                each.close()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +14,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from drivetrain.compat.requests_api import EngineAdapter
-from tests.compat.requests_api.support import OK, Recorder, session_with
+from tests.compat.requests_api.support import OK, Recorder, describe, full_listener, session_with
 from tests.support.certificates import Certificates
 from tests.support.peers import free_ports
 from tests.support.proxies import ConnectProxy, SocksProxy
 from tests.support.servers import Handler, RawServer, read_head, read_until_eof
-
-
-def describe(error: BaseException | None) -> list[str]:
-    """An error and the errors inside it, each with its class and text; addresses of objects left out."""
-    found: list[str] = []
-    while error is not None:
-        found.append(f"{type(error).__name__}: {re.sub('0x[0-9a-f]{6,}', '0x', str(error))}")
-        inner = getattr(error, "reason", None) or next((a for a in error.args if isinstance(a, BaseException)), None)
-        error = inner if isinstance(inner, BaseException) else None
-    return found
 
 
 def failure(kind: type[HTTPAdapter], url: str, proxy: str, retries: Any = 0, **options: Any) -> Any:
@@ -48,24 +35,6 @@ def same_failure(url: str, proxy: str, retries: Any = 0, **options: Any) -> list
     ours = describe(failure(EngineAdapter, url, proxy, retries, **options))
     assert ours == theirs
     return ours
-
-
-@contextmanager
-def full_listener() -> Iterator[int]:
-    """A port that does not answer: its queue of connections is full."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        address = listener.getsockname()
-        waiting = [socket.socket() for _ in range(3)]
-        try:
-            for each in waiting:
-                each.setblocking(False)
-                each.connect_ex(address)
-            yield address[1]
-        finally:
-            for each in waiting:
-                each.close()
 
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])

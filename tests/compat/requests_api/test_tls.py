@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import requests.utils
 import urllib3
 from urllib3.exceptions import InsecureRequestWarning
 
+from drivetrain.compat import requests_api
 from drivetrain.compat.requests_api import EngineAdapter, trust
 from tests.compat.requests_api.support import OK, Recorder, session_with
 from tests.support.certificates import Certificates
@@ -38,11 +40,27 @@ def test_a_bundle(session: requests.Session, url: str, server: RawServer, certif
     assert server.connections == 2
 
 
-def test_a_directory(session: requests.Session, url: str, certificates: Certificates, tmp_path: Path) -> None:
-    context = ssl.create_default_context(cafile=str(certificates.ca_file))
-    assert context.cert_store_stats()["x509_ca"] == 1
-    with pytest.raises(requests.exceptions.SSLError):
-        session.get(url, verify=str(tmp_path))
+@pytest.fixture
+def directory(certificates: Certificates, tmp_path: Path) -> Path:
+    """A directory of authorities as OpenSSL wants it: files are named by a hash of who it is."""
+    command = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(certificates.ca_file)]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    (folder / f"{name}.0").write_bytes(certificates.ca_file.read_bytes())
+    return folder
+
+
+def test_a_directory(session: requests.Session, url: str, server: RawServer, directory: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert session.get(url, verify=str(directory)).text == "ok"
+    assert server.connections == 1
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        session.get(url, verify=str(tmp_path / "empty"))
+    directory.rename(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="invalid path"):
+        session.get(url, verify=str(directory))
 
 
 def test_the_default_refuses_a_stranger(session: requests.Session, url: str) -> None:
@@ -80,11 +98,33 @@ def test_trust_is_not_shared(session: requests.Session, url: str, certificates: 
         session.get(url)
 
 
+@pytest.mark.parametrize("kind_of_session", ["mounted", "module"])
 def test_the_environment_names_a_bundle(
-    session: requests.Session, url: str, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+    kind: Any,
+    kind_of_session: str,
+    url: str,
+    certificates: Certificates,
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.ca_file))
-    assert session.get(url).text == "ok"
+    """That of requests goes before that of curl; an argument goes before both, and so does not to trust the environment."""
+    with requests_api.Session() if kind_of_session == "module" else session_with(kind()) as session:
+        for requests_says, curl_says in (
+            (str(certificates.ca_file), "/nowhere"),
+            ("", str(certificates.ca_file)),
+            ("", str(directory)),
+        ):
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests_says)
+            monkeypatch.setenv("CURL_CA_BUNDLE", curl_says)
+            assert session.get(url).text == "ok"
+            assert session.get(url, verify=True).text == "ok"
+        monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere")
+        with pytest.raises(OSError, match="invalid path: /nowhere"):
+            session.get(url)
+        assert session.get(url, verify=str(certificates.ca_file)).text == "ok"
+        session.trust_env = False
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(url)
 
 
 def test_the_system_store_is_trusted_too(
@@ -129,7 +169,9 @@ def test_client_certificates(session: requests.Session, certificates: Certificat
     with RawServer(Recorder(OK), context=certificates.server_context(ask_client=True)) as server:
         url, verify = f"https://localhost:{server.port}/", str(certificates.ca_file)
         assert session.get(url, verify=verify, cert=str(certificates.client_file)).text == "ok"
-        assert session.get(url, verify=verify, cert=(str(chain), str(key))).text == "ok"
+        for _ in range(2):
+            assert session.get(url, verify=verify, cert=(str(chain), str(key))).text == "ok"
+            assert session.get(url, verify=Path(verify), cert=(chain, key)).text == "ok"  # type: ignore[arg-type]
         with pytest.raises(requests.ConnectionError):
             session.get(url, verify=verify)
 

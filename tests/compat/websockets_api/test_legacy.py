@@ -98,15 +98,14 @@ def test_a_conversation_and_what_can_be_asked_about_it() -> None:
 
 def test_the_oldest_attributes_say_that_they_are_old() -> None:
     async def main() -> None:
-        async with serving() as (_, uri):
-            async with client.connect(uri) as websocket:
-                port = int(uri.rpartition(":")[2])
-                with pytest.warns(DeprecationWarning, match=r"use remote_address\[0\] instead of host"):
-                    assert websocket.host == "127.0.0.1"
-                with pytest.warns(DeprecationWarning, match=r"use remote_address\[1\] instead of port"):
-                    assert websocket.port == port
-                with pytest.warns(DeprecationWarning, match="don't use secure"):
-                    assert websocket.secure is False
+        async with serving() as (_, uri), client.connect(uri) as websocket:
+            port = int(uri.rpartition(":")[2])
+            with pytest.warns(DeprecationWarning, match=r"use remote_address\[0\] instead of host"):
+                assert websocket.host == "127.0.0.1"
+            with pytest.warns(DeprecationWarning, match=r"use remote_address\[1\] instead of port"):
+                assert websocket.port == port
+            with pytest.warns(DeprecationWarning, match="don't use secure"):
+                assert websocket.secure is False
 
     run(main)
 
@@ -117,7 +116,8 @@ def test_the_oldest_arguments_say_that_they_are_old() -> None:
 
     async def main() -> None:
         async with serving() as (_, uri):
-            with pytest.warns(DeprecationWarning) as caught:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 websocket = await client.connect(
                     uri, timeout=3, klass=Mine, legacy_recv=True, loop=asyncio.get_running_loop()
                 )
@@ -143,9 +143,8 @@ def test_a_refusal() -> None:
                 await client.connect(made.url.replace("http", "ws"))
             assert (caught.value.status_code, caught.value.headers["X-Why"]) == (403, "because")
             assert isinstance(caught.value, exceptions.InvalidHandshake)
-        with refusal("302 Found") as made:
-            with pytest.raises(exceptions.InvalidHeader, match="missing Location header"):
-                await client.connect(made.url.replace("http", "ws"))
+        with refusal("302 Found") as made, pytest.raises(exceptions.InvalidHeader, match="missing Location header"):
+            await client.connect(made.url.replace("http", "ws"))
         with pytest.raises(OSError, match=r".+"):
             await client.connect("ws://127.0.0.1:1")
 
@@ -206,8 +205,7 @@ def test_it_connects_again_after_any_failure(monkeypatch: pytest.MonkeyPatch) ->
                 if len(seen) == 2:
                     await websocket.close()
                     break
-                raise_later = websocket.close()
-                await raise_later
+                await websocket.close()
         return seen
 
     assert run(main) == ["0", "1"]
@@ -216,9 +214,9 @@ def test_it_connects_again_after_any_failure(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_handshake_that_takes_too_long() -> None:
     async def main() -> None:
-        with RawServer(lambda connection: connection.recv(1 << 20) and connection.recv(1)) as made:
-            with pytest.raises(asyncio.TimeoutError):
-                await client.connect(made.url.replace("http", "ws"), open_timeout=0.05)
+        silent = RawServer(lambda connection: connection.recv(1 << 20) and connection.recv(1))
+        with silent as made, pytest.raises(asyncio.TimeoutError):
+            await client.connect(made.url.replace("http", "ws"), open_timeout=0.05)
 
     run(main)
 
@@ -263,11 +261,13 @@ def test_unix_sockets(secure: bool, short_tmp_path: Path, certificates: Any) -> 
         context = certificates.server_context() if secure else None
         trusting = {"ssl": certificates.client_context()} if secure else {}
         uri = {"uri": "wss://localhost/x"} if secure else {}
-        async with server.unix_serve(echo, path, ssl=context):
-            async with client.unix_connect(path, **uri, **trusting) as websocket:
-                await websocket.send("x")
-                assert await websocket.recv() == "x"
-                assert websocket.path == ("/x" if secure else "/")
+        async with (
+            server.unix_serve(echo, path, ssl=context),
+            client.unix_connect(path, **uri, **trusting) as websocket,
+        ):
+            await websocket.send("x")
+            assert await websocket.recv() == "x"
+            assert websocket.path == ("/x" if secure else "/")
 
     run(main)
 
@@ -359,9 +359,8 @@ def test_a_protocol_of_ones_own() -> None:
 )
 def test_subprotocols(ours: Any, theirs: Any, chosen: Any) -> None:
     async def main() -> Any:
-        async with serving(subprotocols=ours) as (_, uri):
-            async with client.connect(uri, subprotocols=theirs) as websocket:
-                return websocket.subprotocol
+        async with serving(subprotocols=ours) as (_, uri), client.connect(uri, subprotocols=theirs) as websocket:
+            return websocket.subprotocol
 
     assert run(main) == chosen
 
@@ -392,7 +391,8 @@ def test_the_oldest_arguments_of_servers() -> None:
     class Mine(server.WebSocketServerProtocol):  # type: ignore[misc]
         pass
 
-    with pytest.warns(DeprecationWarning) as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         server.serve(echo, "127.0.0.1", 0, timeout=1, klass=Mine, origins=[""])
     assert {str(warning.message) for warning in caught} == {
         "rename timeout to close_timeout",

@@ -30,9 +30,12 @@ DEPRECATED = {
     "basic_auth_protocol_factory": "legacy.auth",
     "parse_uri": "uri",
 }
-MODULES = """asyncio asyncio.client asyncio.connection asyncio.router asyncio.server sync sync.client sync.connection
-sync.router sync.server exceptions frames datastructures http11 typing uri headers extensions
-extensions.permessage_deflate extensions.base version protocol proxy streams utils client server cli""".split()
+MODULES = [
+    *("asyncio", "asyncio.client", "asyncio.connection", "asyncio.router", "asyncio.server"),
+    *("sync", "sync.client", "sync.connection", "sync.router", "sync.server"),
+    *("exceptions", "frames", "datastructures", "http11", "typing", "uri", "headers", "version", "protocol", "proxy"),
+    *("extensions", "extensions.base", "extensions.permessage_deflate", "streams", "utils", "client", "server", "cli"),
+]
 DEPRECATED_MODULES = (
     "legacy legacy.client legacy.server legacy.protocol legacy.exceptions legacy.auth connection auth http"
 )

@@ -15,7 +15,7 @@ from drivetrain.engine.errors import EngineError
 from tests.support.servers import RawServer
 from tests.support.websocket_raw import accept_raw, read_until_close
 
-__all__ = ["Served", "by_hand", "echo", "frame", "hanging", "opened", "raw", "run", "serving"]
+__all__ = ["Served", "by_hand", "echo", "frame", "hanging", "opened", "pause", "raw", "run", "serving"]
 
 PATIENCE = 20.0
 Handler = Callable[[AsyncWebSocket], Awaitable[None]]
@@ -26,15 +26,18 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
     async def main() -> Any:
         result = await asyncio.wait_for(coroutine, PATIENCE)
-        for _ in range(100):
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            if not left:
-                break
-            await asyncio.sleep(0.01)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            _, left = await asyncio.wait(left, timeout=2)
         assert not left, f"tasks left: {left}"
         return result
 
     return asyncio.run(main())
+
+
+async def pause(seconds: float) -> None:
+    """Let time pass, where it is to be seen that nothing happens in it, or what happens by the clock."""
+    await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=seconds)
 
 
 async def echo(websocket: AsyncWebSocket) -> None:

@@ -31,7 +31,7 @@ from drivetrain.compat.websockets_api.extensions.base import ClientExtensionFact
 from drivetrain.compat.websockets_api.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from drivetrain.compat.websockets_api.http11 import USER_AGENT
 from drivetrain.compat.websockets_api.protocol import State
-from tests.compat.websockets_api.asyncio.support import raw, run, serving
+from tests.compat.websockets_api.asyncio.support import pause, raw, run, serving
 from tests.support.servers import read_head
 from tests.support.websocket_raw import accept_value
 
@@ -323,7 +323,7 @@ def test_open_timeout_leaves_nothing() -> None:
         with pytest.raises(TimeoutError, match="timed out during opening handshake"):
             await connect(uri, open_timeout=0.1, proxy=None)
         task = asyncio.create_task(connect(uri, open_timeout=None, proxy=None).connect())
-        await asyncio.sleep(0.1)
+        await pause(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -25,7 +25,7 @@ from drivetrain.compat.websockets_api.exceptions import (
 )
 from drivetrain.compat.websockets_api.protocol import State
 from drivetrain.engine import AsyncWebSocket
-from tests.compat.websockets_api.asyncio.support import by_hand, echo, frame, hanging, opened, raw, run, serving
+from tests.compat.websockets_api.asyncio.support import by_hand, echo, frame, hanging, opened, pause, raw, run, serving
 from tests.support.websocket_raw import accept_raw, read_frame
 
 
@@ -163,7 +163,7 @@ def test_closing_ends_those_who_wait() -> None:
                 asyncio.create_task(websocket.recv()),
                 asyncio.create_task(websocket.wait_closed()),
             ]
-            await asyncio.sleep(0.01)
+            await pause(0.01)
             await asyncio.gather(websocket.close(), websocket.close(1001))
             results = await asyncio.gather(*waiting, return_exceptions=True)
             assert isinstance(results[0], ConnectionClosedOK)
@@ -218,7 +218,7 @@ def test_without_close_timeout_the_peer_has_time() -> None:
     async def main(uri: str) -> None:
         websocket = await connect(uri, proxy=None, close_timeout=None)
         closing = asyncio.create_task(websocket.close())
-        await asyncio.sleep(0.3)
+        await pause(0.3)
         assert not closing.done()
         assert websocket.state is State.CLOSING
         answered.set()
@@ -406,7 +406,7 @@ def test_max_queue_holds_a_peer_back() -> None:
 
     async def main() -> None:
         async with opened(flooding, compression=None, max_size=10_000, max_queue=2) as websocket:
-            await asyncio.sleep(0.5)
+            await pause(0.5)
             assert 0 < len(sent) < 3000
             for _ in range(3000):
                 assert len(await websocket.recv()) == 10_000
@@ -423,7 +423,7 @@ def test_max_queue_without_a_limit_that_matters(max_queue: Any) -> None:
 
     async def main() -> None:
         async with opened(talking, max_queue=max_queue) as websocket:
-            await asyncio.sleep(0.05)
+            await pause(0.05)
             assert [await websocket.recv() for _ in range(500)] == [str(number) for number in range(500)]
 
     run(main())
@@ -451,7 +451,7 @@ def test_limits_that_contradict_themselves(options: dict[str, Any], text: str) -
 def test_a_peer_that_answers_pings_is_kept() -> None:
     async def main() -> None:
         async with opened(ping_interval=0.02, ping_timeout=1) as websocket:
-            await asyncio.sleep(0.2)
+            await pause(0.2)
             assert websocket.latency > 0
             assert websocket.state is State.OPEN
 
@@ -476,7 +476,7 @@ def test_one_that_does_not_is_given_up(receiving: bool) -> None:
 def test_unless_that_is_not_wanted(options: dict[str, Any]) -> None:
     async def main(uri: str) -> None:
         async with connect(uri, proxy=None, close_timeout=0.01, **options) as websocket:
-            await asyncio.sleep(0.2)
+            await pause(0.2)
             assert websocket.state is State.OPEN
 
     with raw(hanging()) as uri:
@@ -513,7 +513,7 @@ def test_nothing_is_left_of_a_closed_connection() -> None:
             await websocket.recv()
         left = weakref.ref(websocket)
         del websocket
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         gc.collect()
         assert left() is None
 

@@ -17,7 +17,7 @@ from drivetrain.compat.websockets_api.exceptions import (
 )
 from drivetrain.compat.websockets_api.protocol import State
 from drivetrain.engine import AsyncWebSocket
-from tests.compat.websockets_api.asyncio.support import by_hand, echo, frame, opened, raw, run, serving
+from tests.compat.websockets_api.asyncio.support import by_hand, echo, frame, opened, pause, raw, run, serving
 from tests.support.websocket_raw import accept_raw
 
 # --- receiving --------------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def test_two_may_not_receive() -> None:
     async def main() -> None:
         async with opened() as websocket:
             first = asyncio.create_task(websocket.recv())
-            await asyncio.sleep(0.01)
+            await pause(0.01)
             text = "while another coroutine is already running recv or recv_streaming"
             with pytest.raises(ConcurrencyError, match=f"cannot call recv {text}"):
                 await websocket.recv()
@@ -260,6 +260,24 @@ def test_what_is_no_message_is_not_sent(message: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "text", "error"),
+    [(b"\xff", True, UnicodeDecodeError), ("\ud800", None, UnicodeEncodeError), ("\ud800", False, UnicodeEncodeError)],
+)
+def test_text_that_is_none_is_not_sent(message: Any, text: bool | None, error: type[Exception]) -> None:
+    async def main() -> None:
+        async with opened() as websocket:
+            with pytest.raises(error):
+                await websocket.send(message, text=text)
+            await websocket.send("x")
+            assert await websocket.recv() == "x"
+            with pytest.raises(error):
+                await websocket.send(["a", message] if text is None else [message], text=text)
+            assert websocket.state is State.CLOSED
+
+    run(main())
+
+
+@pytest.mark.parametrize(
     ("message", "error", "text"),
     [
         (["a", b"b"], TypeError, "^iterable must contain uniform types"),
@@ -287,7 +305,7 @@ def test_a_message_that_breaks_off_closes_the_connection(message: Any, error: ty
 def test_a_cancelled_message_in_fragments_closes_the_connection() -> None:
     async def parts() -> AsyncIterator[str]:
         yield "a"
-        await asyncio.sleep(10)
+        await pause(10)
         yield "b"
 
     async def main() -> None:
@@ -310,7 +328,7 @@ def test_other_messages_wait_for_the_end_of_one_in_fragments() -> None:
                 yield "a"
                 others.append(asyncio.create_task(websocket.send("second")))
                 others.append(asyncio.create_task(websocket.send(["third"])))
-                await asyncio.sleep(0.02)
+                await pause(0.02)
                 assert not any(task.done() for task in others)
                 await (await websocket.ping())
                 yield "b"
@@ -326,13 +344,13 @@ def test_senders_wait_for_a_peer_that_does_not_read() -> None:
     async def main(uri: str) -> None:
         async with connect(uri, proxy=None, compression=None, write_limit=1024, close_timeout=0.1) as websocket:
             sending = asyncio.gather(*(websocket.send(bytes(100_000)) for _ in range(200)), return_exceptions=True)
-            await asyncio.sleep(0.3)
+            await pause(0.3)
             assert not sending.done()
             assert websocket.transport.get_write_buffer_size() > 1024
             assert websocket.transport.get_write_buffer_limits() == (256, 1024)
         assert any(isinstance(error, ConnectionClosedError) for error in await sending)
         left.set()
-        await asyncio.sleep(0.1)  # what the transport has is still being sent
+        await pause(0.1)  # what the transport has is still being sent
 
     def accepting(connection: socket.socket) -> None:
         accept_raw(connection)

@@ -26,7 +26,7 @@ from drivetrain.compat.websockets_api.exceptions import (
 )
 from drivetrain.compat.websockets_api.protocol import State
 from drivetrain.engine import AsyncWebSocket
-from tests.compat.websockets_api.asyncio.support import echo, frame, hanging, opened, raw, run, serving
+from tests.compat.websockets_api.asyncio.support import echo, frame, hanging, opened, pause, raw, run, serving
 from tests.support.websocket_raw import accept_raw, read_frame
 
 # --- Pings ------------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_pings_are_answered_while_nobody_receives() -> None:
 
     async def main() -> None:
         async with opened(asking) as websocket:
-            await asyncio.sleep(0.2)
+            await pause(0.2)
             assert 0 < float(await websocket.recv()) < 0.15
 
     run(main())
@@ -308,7 +308,7 @@ class TestBroadcast:
                     assert (await fast.recv())[100_000:] == str(number).encode()
                 assert slow.transport.get_write_buffer_size() > 0
             left.set()
-            await asyncio.sleep(0.1)
+            await pause(0.1)
 
         def accepting(connection: socket.socket) -> None:
             accept_raw(connection)

@@ -87,7 +87,8 @@ def test_ipv6() -> None:
 def test_keywords_of_create_connection(options: dict[str, Any]) -> None:
     async def main() -> None:
         async with serving() as served:
-            await works(served.uri, **options)
+            websocket = await works(served.uri, **options)
+            assert websocket.remote_address[1] == served.port
 
     run(main())
 
@@ -210,7 +211,8 @@ def test_tls_without_verification(certificates: Certificates) -> None:
 
     async def main() -> None:
         async with secure(certificates) as served:
-            await works(served.uri, ssl=context, ssl_handshake_timeout=5, ssl_shutdown_timeout=5)
+            websocket = await works(served.uri, ssl=context, ssl_handshake_timeout=5, ssl_shutdown_timeout=5)
+            assert websocket.protocol.uri.secure
 
     run(main())
 

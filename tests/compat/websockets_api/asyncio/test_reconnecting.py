@@ -46,11 +46,9 @@ def test_each_connection_is_closed_before_the_next() -> None:
                 if len(seen) == 3:
                     break
             assert len({each.id for each in seen}) == 3
-            await asyncio.sleep(0.05)
             gc.collect()
-            await asyncio.sleep(0.05)
             # The last one is left with the loop, as an error.
-            assert seen[2].state is State.CLOSED
+            await asyncio.wait_for(seen[2].wait_closed(), 2)
         assert served.ends == [(1000, ""), (1000, ""), (1011, "")]
 
     run(main())

@@ -225,6 +225,24 @@ def test_it_goes_by_the_rules_of_a_client(secure: Served, certificates: Certific
         assert websocket.request.headers["X-Of-The-Client"] == "1"
 
 
+def test_it_shares_a_connection_of_http_2(certificates: Certificates) -> None:
+    with (
+        serving_sync(context=certificates.server_context(["h2", "http/1.1"])) as server,
+        Client(ssl_context=certificates.client_context()) as client,
+    ):
+        uri = f"wss://localhost:{server.port}/"
+        with connect(uri, client=client, legacy=True) as one, connect(uri, client=client, legacy=True) as other:
+            assert (one.core.version, other.core.version) == (2.0, 2.0)
+            assert one.local_address == other.local_address
+            assert echoes(one)
+            assert other.ping().wait(10)
+            one.socket.shutdown(socket.SHUT_RDWR)
+            assert one.state is State.CLOSED
+            assert echoes(other)
+        assert (one.close_code, other.close_code) == (1006, 1000)
+        assert server.errors == []
+
+
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
