@@ -25,7 +25,7 @@ from .websocket_options import DEFAULT_WEBSOCKET_OPTIONS, WebSocketOptions, buil
 __all__ = ["client_handshake", "supports_websocket", "take_websocket"]
 
 # How much of a refusal's body is kept, in bytes, and how long it is waited for, in seconds.
-_BODY_MAX = 64 * 1024
+_BODY_MAX = 1024 * 1024
 _BODY_PATIENCE = 2.0
 _SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 

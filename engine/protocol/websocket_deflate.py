@@ -86,14 +86,14 @@ class MessageDeflater:
         return self._bits >= 9
 
     def deflate(self, data: bytes | bytearray | memoryview, last: bool) -> bytes:
-        """Compress the next part of a message."""
+        """Compress the next part of a message, all of it: who sends in parts wants each to be received."""
         packer = self._packer
         if packer is None:
             packer = self._packer = zlib.compressobj(self._level, zlib.DEFLATED, -self._bits, self._mem_level)
-        packed = packer.compress(data)
+        packed = packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
         if last:
             # A flush with nothing to flush says nothing: then an empty block must be said (RFC 7692 section 7.2.3.6).
-            packed = (packed + packer.flush(zlib.Z_SYNC_FLUSH))[:-4] or b"\x00"
+            packed = packed[:-4] or b"\x00"
             if self._no_takeover:
                 self._packer = None
         return packed

@@ -248,3 +248,14 @@ def test_what_others_pack_in_any_way_is_understood() -> None:
 def test_settings_must_make_sense(options: dict[str, int]) -> None:
     with pytest.raises(UsageError):
         DeflateOptions(**options)  # type: ignore[arg-type]
+
+
+def test_each_part_of_a_message_can_be_unpacked_when_it_is_there() -> None:
+    deflater, inflater = MessageDeflater(15, False), MessageInflater(15, False)
+    parts = [b"one", b"", b"two" * 1000, b""]
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        inflater.feed(deflater.deflate(part, last), last)
+        assert inflater.inflate(10_000) == part
+    inflater.feed(deflater.deflate(b"next", True), True)
+    assert inflater.inflate(10) == b"next"
