@@ -38,7 +38,6 @@ from drivetrain.engine.errors import EngineError
 __all__ = [
     "MAX_REDIRECTS",
     "ClientConnection",
-    "Reconnecting",
     "backoff",
     "connect",
     "process_exception",

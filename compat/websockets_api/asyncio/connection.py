@@ -105,6 +105,8 @@ class Connection(ConnectionBase):
         if task.cancelled():
             return  # programs that end cancel whatever they find; they may still want to say goodbye
         self.protocol.set_connection_exc(task.exception())
+        if not self.core.is_closed:
+            self.core.abort()
         if self.debug:
             self._log_end()
         for future in self._pongs:

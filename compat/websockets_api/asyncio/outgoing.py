@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from drivetrain.compat.websockets_api.exceptions import ConnectionClosed
 from drivetrain.compat.websockets_api.frames import CloseCode
 from drivetrain.compat.websockets_api.typing import DataLike
 from drivetrain.engine.errors import EngineError
@@ -34,17 +35,19 @@ async def send_fragments(
         raise TypeError("data must be str, bytes, iterable, or async iterable")
     if first is _NOTHING:
         return
-    failure: EngineError | None = None
+    failure: Exception
     try:
         await _send_all(connection, first, now, later, text, prefix)
-    except EngineError as error:
+    except Exception as error:  # noqa: BLE001 - the engine's, or whatever an iterator raises
         failure = error
-    except Exception:
+    else:
+        return
+    if isinstance(failure, EngineError):
+        failure = await connection.not_sent(failure)
+    if not isinstance(failure, ConnectionClosed):
         # The message cannot be completed, and nothing else can be sent in its middle.
         await connection.fail(CloseCode.INTERNAL_ERROR, "error in fragmented message")
-        raise
-    if failure is not None:
-        raise await connection.not_sent(failure)
+    raise failure
 
 
 async def _send_all(
