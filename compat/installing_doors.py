@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["Door", "count_instances", "shown"]
+__all__ = ["Door", "count_instances", "derived_before", "shown"]
 
 
 class Door:
@@ -53,6 +53,8 @@ class Door:
         elif isinstance(self.original, type):
             if isinstance(ours, type):
                 self._make_kind(ours)
+            else:
+                self.gaps += derived_before(self.original)
             self._lead_class(is_led)
 
     def undo(self) -> None:
@@ -154,6 +156,17 @@ def count_instances(kinds: Iterable[type]) -> int:
         pending += below
     # By their types: asking the objects themselves would wake those that pretend to be something else.
     return sum(type(thing) in wanted for thing in gc.get_objects()) if wanted else 0
+
+
+def derived_before(original: Any) -> list[str]:
+    """Lines about the classes that programs have derived from one of a library."""
+    package = original.__module__.partition(".")[0]
+    kinds: list[type] = [kind for kind in original.__subclasses__() if kind.__module__.partition(".")[0] != package]
+    return [f"the class {shown(kind)} was derived from {shown(original)} before" for kind in kinds if not _is_own(kind)]
+
+
+def _is_own(kind: type) -> bool:
+    return kind.__module__.startswith("drivetrain.")
 
 
 def shown(thing: Any) -> str:

@@ -21,7 +21,7 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from drivetrain.compat.installing_doors import Door, count_instances, shown
+from drivetrain.compat.installing_doors import Door, count_instances, derived_before, shown
 
 __all__ = ["Installation"]
 
@@ -53,7 +53,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 }
 # Not replaced in their modules, for the original's own classes are derived from them.
 _BASES: dict[str, tuple[str, ...]] = {"asyncio.connection": ("Connection",), "sync.connection": ("Connection",)}
-_BROADCASTING = ("asyncio.connection", "sync.connection", "sync.server")
+_BROADCASTING = ("asyncio.connection", "sync.connection")
 _MODULES = dict.fromkeys((*_BASES, *_DOORS))
 
 _OF_THEIR_OWN = (
@@ -138,6 +138,8 @@ class _Beside:
         for name in _CONNECTIONS.get(home, ()):
             self._open(module, name, ours, is_led=_is_of_ours)
         for name in _KINDS.get(home, ()):
+            if name in vars(module):
+                self._gaps += derived_before(vars(module)[name])
             self._open(module, name, ours, is_led=_never)
         for name in _BASES.get(home, ()):
             self._open(module, name, ours, is_led=_never, is_replaced=False)
@@ -186,7 +188,7 @@ def _never(*_args: Any, **_kwargs: Any) -> bool:
 
 
 def _is_of_ours(protocol: Any = None, *_args: Any, **_kwargs: Any) -> bool:
-    """Whether a connection is made by ours."""
+    """Whether a connection with that protocol is one of ours."""
     return type(protocol).__module__.startswith(f"{_OURS}.")
 
 
@@ -208,7 +210,7 @@ class _BroadcastToBoth:
     def __call__(self, connections: Iterable[Any], message: Any, *args: Any, **kwargs: Any) -> None:
         both: tuple[list[Any], list[Any]] = ([], [])
         for connection in connections:
-            both[type(connection.protocol).__module__.startswith(f"{_OURS}.")].append(connection)
+            both[_is_of_ours(getattr(connection, "protocol", None))].append(connection)
         if both[False]:
             self._theirs(both[False], message, *args, **kwargs)
         self._ours.broadcast(both[True], message, *args, **kwargs)

@@ -2,7 +2,7 @@
 
 The server is there three times: in clear, and over verified TLS speaking HTTP/1.1 only and speaking HTTP/2 as well. No door is
 told which version to use. A second table shows what the native client does as a user agent: proxies, HSTS, cookies; a third
-one its WebSockets.
+one WebSockets, natively and by the API of websockets.
 
 Run it with `make demo`. Each door sends its request twice: the second row shows whether the connection was used again.
 """
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import requests
@@ -26,6 +26,8 @@ from small_proxies import PASSWORD, USER, running
 
 from drivetrain.compat import urllib_api
 from drivetrain.compat.requests_api import EngineAdapter
+from drivetrain.compat.websockets_api.asyncio.client import connect as connect_asyncio
+from drivetrain.compat.websockets_api.sync.client import connect as connect_sync
 from drivetrain.engine import (
     AsyncClient,
     AsyncWebSocket,
@@ -289,8 +291,64 @@ def websocket_row(
     )
 
 
+def websockets_sync(url: str, ca_file: str) -> Iterator[tuple[str, ...]]:
+    """`connect` of the websockets API for threads; over HTTP/2 by a client of the engine, of which websockets knows nothing."""
+    with ExitStack() as stack:
+        options = websockets_options(url, ca_file)
+        if options.pop("over_http2"):
+            client = options["client"] = stack.enter_context(Client(verify=ca_file, proxies=False))
+            client.get(url.replace("ws", "http", 1))
+        with connect_sync(url, subprotocols=["demo"], **options) as websocket:
+            started = time.perf_counter()
+            websocket.send(BODY)
+            echoed = websocket.recv(timeout=10)
+            seconds = time.perf_counter() - started
+            shared = "client" in options and client.statistics.users == 1
+        yield websockets_row("websockets sync", url, websocket, echoed, shared, seconds)
+
+
+def websockets_asyncio(url: str, ca_file: str) -> Iterator[tuple[str, ...]]:
+    """`connect` of the websockets API for asyncio, likewise."""
+
+    async def talk() -> tuple[str, ...]:
+        options = websockets_options(url, ca_file)
+        async with AsyncClient(verify=ca_file, proxies=False) as client:
+            if options.pop("over_http2"):
+                options["client"] = client
+                await client.get(url.replace("ws", "http", 1))
+            async with connect_asyncio(url, subprotocols=["demo"], **options) as websocket:
+                started = time.perf_counter()
+                await websocket.send(BODY)
+                echoed = await websocket.recv()
+                seconds = time.perf_counter() - started
+                shared = "client" in options and client.statistics.users == 1
+            return websockets_row("websockets asyncio", url, websocket, echoed, shared, seconds)
+
+    yield asyncio.run(talk())
+
+
+def websockets_options(url: str, ca_file: str) -> dict[str, Any]:
+    """Keyword arguments for `connect`, and whether this is the server that speaks HTTP/2."""
+    context = ssl.create_default_context(cafile=ca_file) if url.startswith("wss") else None
+    return {"ssl": context, "proxy": None, "over_http2": url.endswith("?2")}
+
+
+def websockets_row(
+    door: str, url: str, websocket: Any, echoed: str | bytes, shared: bool, seconds: float
+) -> tuple[str, ...]:
+    """What one WebSocket of the websockets API showed."""
+    over_http2 = websocket.core.version == 2.0
+    ended = (websocket.subprotocol, websocket.close_code)
+    if echoed != BODY or ended != ("demo", 1000) or not shared == over_http2 == url.endswith("?2"):
+        raise SystemExit(f"the WebSocket of {door} did not work with {url}")
+    version, connection = ("2", "shared") if over_http2 else ("1.1", "own")
+    security = "verified" if url.startswith("wss") else "-"
+    compressed = "yes" if websocket.protocol.extensions else "no"
+    return door, version, security, compressed, str(len(echoed)), connection, f"{seconds * 1000:.2f} ms"
+
+
 def websockets() -> Iterator[tuple[str, ...]]:
-    """A WebSocket of either colour to each kind of server: a row for each."""
+    """A WebSocket of every door to each kind of server: a row for each."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     limits = H2Limits(enable_connect_protocol=True)
@@ -303,8 +361,9 @@ def websockets() -> Iterator[tuple[str, ...]]:
             if context is not None:
                 certificate.configure_cert(context)
             server = stack.enter_context(Server(echoing, context=context, h2_limits=limits))
-            urls.append(f"{'wss' if alpn else 'ws'}://localhost:{server.localname().port}/")
-        for door in (websocket_native, websocket_asyncio):
+            query = "?2" if "h2" in alpn else ""
+            urls.append(f"{'wss' if alpn else 'ws'}://localhost:{server.localname().port}/{query}")
+        for door in (websocket_native, websocket_asyncio, websockets_sync, websockets_asyncio):
             for url in urls:
                 yield from door(url, ca_file)
 

@@ -45,6 +45,6 @@ def test_what_it_shows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     talks = [line.rsplit(maxsplit=7)[:6] for line in talk_lines]
     assert talks == [
         [door, version, tls, "yes", "2300", "shared" if version == "2" else "own"]
-        for door in ("native", "native asyncio")
+        for door in ("native", "native asyncio", "websockets sync", "websockets asyncio")
         for version, tls in SIGHTS
     ]

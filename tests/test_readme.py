@@ -72,7 +72,11 @@ def test_the_server_example_serves(capsys: pytest.CaptureFixture[str]) -> None:
     assert answers == ["you asked for /path\n"]
 
 
-@pytest.mark.parametrize("example", [example for example in EXAMPLES if "wss:" in example], ids=["sync", "asyncio"])
+@pytest.mark.parametrize(
+    "example",
+    [example for example in EXAMPLES if "wss:" in example],
+    ids=["sync", "asyncio", "websockets asyncio", "websockets sync"],
+)
 def test_a_websocket_example_prints_what_came_back(example: str, chat: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(example.replace("wss://chat.example/", chat))
     assert capsys.readouterr().out in ("hello chat.v1\n", "hello\n")

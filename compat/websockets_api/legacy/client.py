@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import urllib.parse
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any
@@ -21,7 +20,7 @@ from drivetrain.compat.websockets_api.exceptions import InvalidHeader, InvalidSt
 from drivetrain.compat.websockets_api.extensions.base import ClientExtensionFactory
 from drivetrain.compat.websockets_api.http11 import USER_AGENT
 from drivetrain.compat.websockets_api.legacy.exceptions import InvalidStatusCode, RedirectHandshake
-from drivetrain.compat.websockets_api.legacy.protocol import WebSocketCommonProtocol, close_timeout_of
+from drivetrain.compat.websockets_api.legacy.protocol import WebSocketCommonProtocol, close_timeout_of, old_arguments
 from drivetrain.compat.websockets_api.protocol_view import ProtocolView
 from drivetrain.compat.websockets_api.typing import LoggerLike, Origin, Subprotocol
 from drivetrain.compat.websockets_api.uri import parse_uri
@@ -135,13 +134,8 @@ class Connect(client.connect):
         **kwargs: Any,
     ) -> None:
         close_timeout = close_timeout_of(close_timeout, kwargs.pop("timeout", None))
-        klass = kwargs.pop("klass", None)
-        if klass is not None:
-            warnings.warn("rename klass to create_protocol", DeprecationWarning, stacklevel=2)
+        klass, legacy_recv, loop = old_arguments(kwargs)
         self._create_protocol = create_protocol or klass or WebSocketClientProtocol
-        legacy_recv, loop = kwargs.pop("legacy_recv", False), kwargs.pop("loop", None)
-        if loop is not None:
-            warnings.warn("remove loop argument", DeprecationWarning, stacklevel=2)
         if not parse_uri(uri).secure and kwargs.get("ssl") is not None:
             raise ValueError("connect() received a ssl argument for a ws:// URI, use a wss:// URI to enable TLS")
         super().__init__(

@@ -20,7 +20,7 @@ from drivetrain.compat.websockets_api.protocol_view import ProtocolView
 from drivetrain.compat.websockets_api.typing import Data, LoggerLike
 from drivetrain.engine import WebSocketConnection
 
-__all__ = ["WebSocketCommonProtocol", "broadcast", "close_timeout_of"]
+__all__ = ["WebSocketCommonProtocol", "broadcast", "close_timeout_of", "old_arguments"]
 
 broadcast = connection.broadcast
 
@@ -32,6 +32,20 @@ def close_timeout_of(close_timeout: float | None, timeout: float | None) -> floa
     if close_timeout is not None:
         return close_timeout
     return 10 if timeout is None else timeout
+
+
+def old_arguments(kwargs: dict[str, Any]) -> tuple[Any, bool, Any]:
+    """Take the oldest arguments of `connect` and `serve` out of the others.
+
+    Returns:
+        `klass`, `legacy_recv` and `loop`.
+    """
+    klass, loop = kwargs.pop("klass", None), kwargs.pop("loop", None)
+    if klass is not None:
+        warnings.warn("rename klass to create_protocol", DeprecationWarning, stacklevel=3)
+    if loop is not None:
+        warnings.warn("remove loop argument", DeprecationWarning, stacklevel=3)
+    return klass, kwargs.pop("legacy_recv", False), loop
 
 
 class WebSocketCommonProtocol(connection.Connection):

@@ -21,7 +21,7 @@ from drivetrain.compat.websockets_api.exceptions import InvalidHandshake
 from drivetrain.compat.websockets_api.http11 import SERVER, Request, Response
 from drivetrain.compat.websockets_api.legacy import protocol
 from drivetrain.compat.websockets_api.legacy.exceptions import AbortHandshake
-from drivetrain.compat.websockets_api.legacy.protocol import WebSocketCommonProtocol, close_timeout_of
+from drivetrain.compat.websockets_api.legacy.protocol import WebSocketCommonProtocol, close_timeout_of, old_arguments
 from drivetrain.compat.websockets_api.listening import Listening, create_server, create_unix_server
 from drivetrain.compat.websockets_api.negotiation import ServerProtocolView
 from drivetrain.compat.websockets_api.serving import Answering, ServeSettings, Terms
@@ -192,13 +192,8 @@ class Serve:
         **kwargs: Any,
     ) -> None:
         close_timeout = close_timeout_of(close_timeout, kwargs.pop("timeout", None))
-        klass = kwargs.pop("klass", None)
-        if klass is not None:
-            warnings.warn("rename klass to create_protocol", DeprecationWarning, stacklevel=2)
+        klass, legacy_recv, loop = old_arguments(kwargs)
         self._create_protocol = create_protocol or klass or WebSocketServerProtocol
-        legacy_recv, loop = kwargs.pop("legacy_recv", False), kwargs.pop("loop", None)
-        if loop is not None:
-            warnings.warn("remove loop argument", DeprecationWarning, stacklevel=2)
         if origins is not None and "" in origins:
             warnings.warn("use None instead of '' in origins", DeprecationWarning, stacklevel=2)
             origins = [origin or None for origin in origins]

@@ -198,6 +198,13 @@ def names(held: Held) -> None:
     check(websockets.ClientProtocol(websockets.uri.parse_uri("ws://a/")).state, websockets.State.CONNECTING)
 
 
+def surface(websockets: Any) -> None:
+    """Every name at the top of the original is at the top of ours; but two of its modules that are not there."""
+    check(set(websockets.__all__) - set(ours.__all__), set())
+    shown = {name for name in dir(websockets) if not name.startswith("_")}
+    check(shown - set(dir(ours)) - {"framing", "handshake", "lazy_import"}, set())
+
+
 # --- without it -------------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +268,14 @@ async def across(held: Held) -> None:
 
 
 def replaced(held: Held) -> None:
-    """What somebody else has put in the original's place is left, and told."""
+    """What somebody else has put in the original's place is left, and told; so is what cannot be led to ours."""
+
+    class Old(held.LegacyProtocol):
+        pass
+
+    with drivetrain.compat.installed("websockets") as report:
+        check(any("replaced.<locals>.Old was derived from websockets.legacy.client" in gap for _, gap in report.gaps))
+    del Old
     original = held.websockets.asyncio.client.connect
 
     def instrumented(*args: Any, **kwargs: Any) -> Any:
@@ -288,6 +302,7 @@ def main() -> None:
             check([name for name in sys.modules if name.startswith("websockets.asyncio.")], [])
             held = Held()
         names(held)
+        surface(held.websockets)
         asyncio.run(asynchronous(held))
         blocking(held)
         check(drivetrain.compat.uninstall("websockets").covered, ())
