@@ -1,4 +1,4 @@
-"""What a whole program did through the engine, counted where all faces send: `Client.exchange`."""
+"""What a whole program did through the engine, counted where all faces send, `Client.exchange`, and where WebSockets begin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from drivetrain.compat.installing import Report
-from drivetrain.engine import Client, Response
+from drivetrain.engine import Client, Response, WebSocketConnection
 
 __all__ = ["Tally"]
 
@@ -22,11 +22,12 @@ class Tally:
         failures: those that ended without an answer.
         opened: connections that were opened for them.
         versions: how many were answered in which version of HTTP.
+        websockets: WebSockets that were opened as a client.
         past: how many connections http.client has opened where, which urllib3's pools do through it: what is not covered.
     """
 
     def __init__(self) -> None:
-        self.requests = self.failures = self.opened = 0
+        self.requests = self.failures = self.opened = self.websockets = 0
         self.versions: Counter[str] = Counter()
         self.past: Counter[str] = Counter()
         self._opening = 0.0  # seconds spent on connections
@@ -50,7 +51,20 @@ class Tally:
             return response
 
         setattr(Client, "exchange", exchange)  # noqa: B010  # a method, which assignment may not change
+        self._count_websockets()
         sys.addaudithook(self._note)
+
+    def _count_websockets(self) -> None:
+        original: Any = WebSocketConnection.__init__
+
+        @functools.wraps(original)
+        def begin(websocket: WebSocketConnection, *args: Any, **options: Any) -> None:
+            original(websocket, *args, **options)
+            if websocket.type == "client":
+                with self._lock:
+                    self.websockets += 1
+
+        setattr(WebSocketConnection, "__init__", begin)  # noqa: B010  # as above
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "http.client.connect":
@@ -79,6 +93,8 @@ class Tally:
         if reused and self.opened:
             saved = reused * self._opening / self.opened
             lines.append(f"drivetrain: about {saved:.3f} s saved that opening a connection for each would have taken")
+        if self.websockets:
+            lines.append(f"drivetrain: {self.websockets} WebSockets opened")
         if self.past:
             hosts = ", ".join(sorted(self.past))
             lines.append(f"drivetrain: {self.past.total()} connections went past the engine, to {hosts}")

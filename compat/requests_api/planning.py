@@ -65,29 +65,7 @@ def make_plan(
     clients = adapter._clients
     if clients.dropped:
         sweep(clients.dropped)
-    own_cert_verify = getattr(adapter.cert_verify, "__func__", None) is _CERT_VERIFY
-    proxy = None if hop is None else hop.proxy
-    renew: Callable[[], Client]
-    if url[:6] == "https:":
-        route = Route(url, proxy)
-        renew = partial(_secure_client, adapter, request, route, verify, cert, hop, own_cert_verify, told)
-    elif proxy is not None and proxy.scheme == "https":
-        route = Route(url, proxy)
-        asked = Route(route.asked)
-        renew = partial(_secure_client, adapter, request, asked, verify, None, hop, own_cert_verify, told)
-    else:
-        if cert or told or not own_cert_verify:
-            settings = TlsSettings(True, told)
-            adapter.cert_verify(settings, url, verify, cert)
-            if not settings.is_understood:
-                raise NotUnderstood
-        path = None
-        if is_unix(url):
-            path, url = split_unix(url)
-            renew = partial(clients.unix, path)
-        else:
-            renew = clients.plain
-        route = Route(url, proxy, path)
+    url, route, renew = _choose_route(adapter, request, url, verify, cert, hop, told)
     client = renew()
     target = None
     if getattr(adapter.request_url, "__func__", None) is not _REQUEST_URL:
@@ -109,6 +87,36 @@ def make_plan(
 
     limits = adapter._timeouts.resolve(timeout)
     return Plan(request, route, target, client, renew, limits, retries, path_of_request, make_raw)
+
+
+def _choose_route(
+    adapter: Any,
+    request: PreparedRequest,
+    url: str,
+    verify: Any,
+    cert: Any,
+    hop: Hop | None,
+    told: dict[str, Any] | None,
+) -> tuple[str, Route, Callable[[], Client]]:
+    """The URL to ask for, the way there, and what gives the client to go it with. See `make_plan`."""
+    own_cert_verify = getattr(adapter.cert_verify, "__func__", None) is _CERT_VERIFY
+    proxy = None if hop is None else hop.proxy
+    if url[:6] == "https:":
+        route = Route(url, proxy)
+        return url, route, partial(_secure_client, adapter, request, route, verify, cert, hop, own_cert_verify, told)
+    if proxy is not None and proxy.scheme == "https":
+        route = Route(url, proxy)
+        asked = Route(route.asked)
+        return url, route, partial(_secure_client, adapter, request, asked, verify, None, hop, own_cert_verify, told)
+    if cert or told or not own_cert_verify:
+        settings = TlsSettings(True, told)
+        adapter.cert_verify(settings, url, verify, cert)
+        if not settings.is_understood:
+            raise NotUnderstood
+    if is_unix(url):
+        path, url = split_unix(url)
+        return url, Route(url, proxy, path), partial(adapter._clients.unix, path)
+    return url, Route(url, proxy, None), adapter._clients.plain
 
 
 def exchange(adapter: Any, plan: Plan) -> tuple[RawResponse, Response]:

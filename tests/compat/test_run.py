@@ -109,6 +109,27 @@ def test_what_went_past_the_engine(folder: Path, server: RawServer) -> None:
     assert not [line for line in lines if "went past" in line]
 
 
+WEBSOCKET = """
+    import sys, threading
+    from drivetrain.compat.websockets_api.sync.client import connect
+    from drivetrain.compat.websockets_api.sync.server import serve
+
+    with serve(lambda connection: connection.send(connection.recv()), "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever).start()
+        for _ in range(2):
+            with connect(f"ws://127.0.0.1:{server.socket.getsockname()[1]}") as websocket:
+                websocket.send("x")
+                assert websocket.recv() == "x"
+        server.shutdown()
+"""
+
+
+def test_websockets_are_counted(folder: Path) -> None:
+    ran = run(folder, "--report", write(folder / "script.py", WEBSOCKET))
+    assert ran.returncode == 0, ran.stderr
+    assert "drivetrain: 2 WebSockets opened" in ran.stderr.splitlines()
+
+
 SECURE = """
     import sys, requests
 

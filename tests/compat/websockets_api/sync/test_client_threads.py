@@ -236,6 +236,7 @@ def test_no_thread_is_left(served: Served) -> None:
     for websocket in sockets:
         websocket.close()
     wait_until(lambda: not helpers())
+    assert [websocket.state for websocket in sockets] == [State.CLOSED] * 5
 
 
 def test_a_short_life_needs_no_thread_of_its_own(served: Served) -> None:
