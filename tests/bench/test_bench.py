@@ -248,7 +248,13 @@ def test_imports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_websockets_have_a_server_of_their_own() -> None:
     served = Served("s", 1, 2, 3, 4, Path("ca.pem"), Path("file"), 5)
     job = served.job_for(next(scenario for scenario in SCENARIOS if scenario.name == "ws_echo_100_deflate"))
-    assert (job.work, job.url, job.target, job.size, job.compression) == ("ws_echo", "ws://127.0.0.1:5/", "/", 100, True)
+    assert (job.work, job.url, job.target, job.size, job.compression) == (
+        "ws_echo",
+        "ws://127.0.0.1:5/",
+        "/",
+        100,
+        True,
+    )
 
 
 def test_who_speaks_websocket_takes_part_there_only() -> None:
