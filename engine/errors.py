@@ -124,7 +124,12 @@ class RemoteProtocolError(ProtocolError):
         status: the status code with which a server refuses such input.
         part: what was wrong, for programs, where some must tell it from the rest: "request line", "status line", "length"
             (the fields that say how long the body is), "field count", "trailers"; otherwise empty.
+
+    Attributes:
+        with_proxy: whether the peer was a proxy that was asked for a tunnel.
     """
+
+    with_proxy = False
 
     def __init__(self, message: str, status: int = 400, part: str = "") -> None:
         super().__init__(message)
@@ -149,7 +154,14 @@ class NetworkError(EngineError, OSError):
 
 
 class ConnectError(NetworkError):
-    """No connection could be made to the target."""
+    """No connection could be made to the target.
+
+    Attributes:
+        failures: the addresses that were tried, as the `socket` module has them, each with its error; empty where that is
+            not known.
+    """
+
+    failures: tuple[tuple[Any, OSError], ...] = ()
 
 
 class ResolveError(ConnectError):

@@ -22,6 +22,7 @@ from drivetrain.engine.errors import EngineError, NetworkError, WebSocketClosed
 
 __all__ = ["build_close_exc", "to_close", "to_os_error"]
 
+_DECODER_SAYS = re.compile(r".*can't decode byte 0x([0-9a-f]{2}) in position ([0-9]+): (.+)", re.DOTALL).fullmatch
 _FRAME_SIZE = re.compile(r"a frame of ([0-9]+) bytes, where ([0-9]+) are allowed").fullmatch
 
 
@@ -71,8 +72,17 @@ def _fault_of_peer(failure: WebSocketClose, max_size: int | None) -> Exception:
             return PayloadTooBig(int(frame[1]), int(frame[2]))
         return PayloadTooBig(None, 0 if max_size is None else max_size)
     if failure.code == CloseCode.INVALID_DATA and "compressed" not in failure.reason:
-        return UnicodeDecodeError("utf-8", b"\xff", 0, 1, failure.reason or "invalid UTF-8")
+        return _not_utf8(failure.reason)
     return ProtocolError(failure.reason)
+
+
+def _not_utf8(reason: str) -> UnicodeDecodeError:
+    """What Python's decoder raised, of which `reason` is the text. The data before the fault are not known any more."""
+    found = _DECODER_SAYS(reason)
+    if found is None:
+        return UnicodeDecodeError("utf-8", b"\xff", 0, 1, reason or "invalid UTF-8")
+    start = int(found[2])
+    return UnicodeDecodeError("utf-8", bytes(start) + bytes([int(found[1], 16)]), start, start + 1, found[3])
 
 
 def _loss(fault: EngineError, sent: Close | None) -> BaseException | None:

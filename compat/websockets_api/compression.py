@@ -84,4 +84,6 @@ def agreed_extensions(core: WebSocketConnection, factories: Sequence[Any] | None
     client = (agreed.client_no_context_takeover, agreed.client_max_window_bits)
     server = (agreed.server_no_context_takeover, agreed.server_max_window_bits)
     local, remote = (client, server) if core.type == "client" else (server, client)
+    # With a window of 8 bits, which zlib does not have, this side compresses nothing.
+    local = (local[0], max(local[1], 9))
     return [PerMessageDeflate(remote[0], local[0], remote[1], local[1], settings)]

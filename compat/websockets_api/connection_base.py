@@ -34,6 +34,20 @@ def to_socket_address(address: Address) -> Any:
     return None if address.host is None else (address.host, address.port)
 
 
+class _ConnectionLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """Logs for a connection, which it does not keep; its records do, for they may be looked at later."""
+
+    def __init__(self, logger: Any, connection: Any) -> None:
+        super().__init__(logger, {"websocket": weakref.proxy(connection)})
+        self._connection = weakref.ref(connection)
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        """See the base class."""
+        connection = self._connection()
+        kwargs["extra"] = self.extra if connection is None else {"websocket": connection}
+        return msg, kwargs
+
+
 class ConnectionBase:
     """See the module.
 
@@ -68,7 +82,7 @@ class ConnectionBase:
         self.close_timeout = close_timeout
         self.max_queue_high, self.max_queue_low = split_max_queue(max_queue)
         self.write_limit_high, self.write_limit_low = split_write_limit(write_limit)
-        protocol.logger = logging.LoggerAdapter(protocol.logger, {"websocket": weakref.proxy(self)})
+        protocol.logger = _ConnectionLogger(protocol.logger, self)
         self.logger: LoggerLike = protocol.logger
         self.debug = protocol.debug
         self._request: Request | None = None

@@ -21,6 +21,7 @@ __all__ = ["translate"]
 
 _SWITCHING = 101
 _NOT_HTTP = "did not receive a valid HTTP response"
+_NO_PROXY_ANSWER = "did not receive a valid HTTP response from proxy"
 
 
 def translate(error: Exception, extensions: Sequence[Any] | None, subprotocols: Sequence[str] | None) -> Exception:
@@ -34,8 +35,15 @@ def translate(error: Exception, extensions: Sequence[Any] | None, subprotocols: 
         return _refusal(error, extensions, subprotocols)
     if isinstance(error, errors.ProxyError):
         return _proxy_error(error)
+    if isinstance(error, errors.RemoteProtocolError) and error.with_proxy:
+        is_cut = isinstance(error, errors.IncompleteMessage)
+        return _caused(
+            exceptions.InvalidProxyMessage(_NO_PROXY_ANSWER), _ended(error) if is_cut else ValueError(str(error))
+        )
     if isinstance(error, errors.TLSError):
         cause = error.__cause__
+        if isinstance(cause, errors.NetworkError):
+            return to_os_error(cause)  # the connection below broke
         return cause if isinstance(cause, (ssl.SSLError, OSError)) else _caused(ssl.SSLError(str(error)), error)
     if isinstance(error, errors.ConnectError):
         return to_os_error(error)
@@ -72,7 +80,7 @@ def _proxy_error(error: errors.ProxyError) -> Exception:
         return _caused(exceptions.ProxyError("failed to connect to SOCKS proxy"), error)
     if isinstance(error.__cause__, errors.ConnectError):
         return to_os_error(error)  # it cannot be reached
-    return _caused(exceptions.InvalidProxyMessage("did not receive a valid HTTP response from proxy"), error)
+    return _caused(exceptions.InvalidProxyMessage(_NO_PROXY_ANSWER), error)
 
 
 def _refusal(

@@ -136,11 +136,11 @@ class Plan:
         for name, value in given.raw_items():
             lower = name.lower()
             if lower == "sec-websocket-protocol":
-                self._offered += [part for part in _split(value) if part not in self._offered]
+                self._offered += [part for part in _split(_text(value)) if part not in self._offered]
             elif lower not in _OF_THE_HANDSHAKE:
-                fields.append((name, value))
+                fields.append((name, _text(value)))
         if self.user_agent_header is not None and "User-Agent" not in given:
-            fields.append(("User-Agent", self.user_agent_header))
+            fields.append(("User-Agent", _text(self.user_agent_header)))
         return fields
 
     @property
@@ -185,8 +185,9 @@ class Plan:
         elif network.proxy is not None:
             options.update(self._proxy_options(network.proxy))
         if network.local_address is not None:
-            host, port = network.local_address[:2]
-            options["bind"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            bind = _local_address(network.local_address)
+            if bind is not None:
+                options["bind"] = bind
         if network.resolver is not None:
             options.setdefault("resolver", network.resolver)
         if network.head_start is not None:
@@ -235,8 +236,30 @@ class Plan:
         return translate(error, self.extensions, self.subprotocols)
 
 
+def _text(value: object) -> str:
+    """The value of a field; programs give numbers, too."""
+    return value if isinstance(value, str) else str(value)
+
+
 def _split(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _local_address(address: Any) -> str | None:
+    """The local end as the engine has it; None where `address` leaves the choice to the system.
+
+    Raises:
+        OSError: it is no address of this host, nor a name of one.
+    """
+    host, port = address[0], address[1] or 0
+    if not host:
+        if not port:
+            return None
+        host = "0.0.0.0"  # noqa: S104 - connections come from there, none are accepted
+    else:
+        # It may be a name.
+        host = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _alias(name: str, host: str, resolver: Any) -> Callable[[str, int], list[str]]:

@@ -224,6 +224,9 @@ def _failure(race: Race[Any], target: str) -> ConnectError:
     code = telling[-1].errno
     failure = ConnectError(text) if code is None else ConnectError(code, text)
     failure.__cause__ = telling[-1]
+    failure.failures = tuple(
+        (race.addresses[number][1], error) for number, error in sorted(race.failures) if isinstance(error, OSError)
+    )
     return failure
 
 

@@ -23,6 +23,7 @@ from ..errors import (
     NetworkError,
     ProxyError,
     ReadError,
+    RemoteProtocolError,
     StreamRefused,
     Timeout,
     UsageError,
@@ -248,6 +249,9 @@ async def _ask(
     except NetworkError as error:
         text = f"the connection to the proxy {proxy} broke: {error.strerror or error}"
         raise (ProxyError(text) if error.errno is None else ProxyError(error.errno, text)) from error
+    except RemoteProtocolError as error:
+        error.with_proxy = True
+        raise
 
 
 class _H1Channel(_Channel):

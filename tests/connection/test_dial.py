@@ -180,6 +180,8 @@ class TestFailing:
         assert f"cannot connect to {HOST}:{port} (::1: " in str(caught.value)
         assert "; 127.0.0.1: " in str(caught.value)
         assert caught.value.errno == errno.ECONNREFUSED
+        tried = [(address[:2], error.errno) for address, error in caught.value.failures]
+        assert tried == [(("::1", port), caught.value.errno), (("127.0.0.1", port), caught.value.errno)]
 
     @needs_linux
     @on_both

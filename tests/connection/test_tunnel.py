@@ -300,6 +300,8 @@ def test_what_is_no_answer(answer: bytes, kind: type[EngineError], text: str) ->
     assert stream is None
     assert type(error) is kind
     assert text in str(error)
+    if isinstance(error, RemoteProtocolError):
+        assert error.with_proxy
 
 
 @given(st.sampled_from([*ACCEPTED.values(), *(refusal[0] for refusal in REFUSALS.values())]), st.integers(1, 50))

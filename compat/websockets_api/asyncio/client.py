@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from drivetrain.compat.websockets_api import reconnecting
 from drivetrain.compat.websockets_api.asyncio.connection import Connection
-from drivetrain.compat.websockets_api.asyncio.network import network_of
+from drivetrain.compat.websockets_api.asyncio.network import network_of, to_error_of_loop
 from drivetrain.compat.websockets_api.asyncio.reconnecting_iterator import Reconnecting
 from drivetrain.compat.websockets_api.datastructures import Headers, HeadersLike
-from drivetrain.compat.websockets_api.exceptions import InvalidStatus, SecurityError
+from drivetrain.compat.websockets_api.exceptions import InvalidHandshake, InvalidStatus, ProxyError, SecurityError
 from drivetrain.compat.websockets_api.extensions.base import ClientExtensionFactory
 from drivetrain.compat.websockets_api.extensions.permessage_deflate import enable_client_permessage_deflate
 from drivetrain.compat.websockets_api.handshake_log import log_handshake
@@ -70,8 +70,10 @@ class ClientConnection(Connection):
         Raises:
             OSError, InvalidHandshake, TimeoutError: there is none.
         """
+        opener = self.opener
+        del self.opener  # it knows this connection, which is to be freed as soon as nobody else does
         try:
-            core: WebSocketConnection = await self.opener(additional_headers, user_agent_header)
+            core: WebSocketConnection = await opener(additional_headers, user_agent_header)
         except Exception as error:
             self.protocol.is_lost = True
             self.protocol.handshake_exc = error
@@ -204,7 +206,7 @@ class connect:  # noqa: N801
             try:
                 return await _open(plan, timeout, self.client)
             except EngineError as error:
-                fault = plan.translate(error)
+                fault = to_error_of_loop(plan.translate(error), error)
             limit = network.tls_timeout
             if isinstance(fault, TimeoutError) and limit is not None and (timeout is None or limit < timeout):
                 fault = ConnectionAbortedError(
@@ -262,6 +264,8 @@ class connect:  # noqa: N801
                 try:
                     await connection.handshake(self.additional_headers, self.user_agent_header)
                 except Exception as exc:
+                    if not isinstance(exc, InvalidHandshake) or isinstance(exc, ProxyError):
+                        raise  # no server answered
                     outcome = self.process_redirect(exc)
                     if outcome is exc:
                         raise

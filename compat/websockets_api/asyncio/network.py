@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from drivetrain.compat.websockets_api.opening import Network, family_resolver
 from drivetrain.compat.websockets_api.proxy import parse_proxy
 from drivetrain.compat.websockets_api.uri import WebSocketURI
+from drivetrain.engine.errors import ConnectError
 
-__all__ = ["network_of"]
+__all__ = ["network_of", "to_error_of_loop"]
 
 _TLS = ("server_hostname", "ssl", "ssl_handshake_timeout", "ssl_shutdown_timeout")
 _TCP = ("all_errors", "family", "flags", "happy_eyeballs_delay", "host", "interleave", "local_addr", "port", "proto")
 _FOR_TCP = frozenset((*_TLS, *_TCP, "sock"))
 _FOR_UNIX = frozenset((*_TLS, "path", "sock"))
 _FOR_PROXY = frozenset((*_TLS, *_TCP, *(f"proxy_{name}" for name in _TLS))) - {"host", "port"}
+
+# That is what goes wrong with `local_addr`.
+_OF_THIS_END = frozenset((errno.EADDRINUSE, errno.EADDRNOTAVAIL))
 
 
 def network_of(options: Mapping[str, Any], uri: WebSocketURI, proxy: str | None) -> Network:
@@ -92,3 +98,30 @@ def _check_proxy_tls(given: Mapping[str, Any], proxy: str) -> None:
             raise ValueError("proxy_ssl=None is incompatible with an https:// proxy")
     elif scheme == "http" and given.get("proxy_ssl") is not None:
         raise ValueError("proxy_ssl argument is incompatible with an http:// proxy")
+
+
+def to_error_of_loop(fault: Exception, error: BaseException | None) -> Exception:
+    """What `loop.create_connection` would raise where other ways to connect raise `fault`: it names the addresses.
+
+    Args:
+        fault: what to raise.
+        error: the engine's reason for it.
+    """
+    if isinstance(fault, ssl.SSLEOFError):
+        lost = ConnectionResetError("the connection was closed in the TLS handshake")
+        lost.__cause__ = fault
+        return lost
+    failures: tuple[tuple[Any, OSError], ...] = ()
+    while isinstance(error, ConnectError) and not failures:
+        failures, error = error.failures, error.__cause__
+    if not failures or not isinstance(fault, OSError) or not all(isinstance(address, tuple) for address, _ in failures):
+        return fault
+    if any(failed.errno in _OF_THIS_END for _, failed in failures):
+        return fault
+    errors = [OSError(failed.errno, f"Connect call failed {address}") for address, failed in failures]
+    if len(errors) == 1:
+        return errors[0]
+    # `OSError` there; but who waits for a `ConnectionRefusedError` is served as well.
+    kinds = {type(each) for each in errors}
+    kind = kinds.pop() if len(kinds) == 1 else OSError
+    return kind(f"Multiple exceptions: {', '.join(map(str, errors))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["send_fragments"]
 
 _NOTHING: Any = object()
+_new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 async def send_fragments(
@@ -62,13 +64,22 @@ async def _send_all(
     if not is_text and not isinstance(first, (bytes, bytearray, memoryview)):
         raise TypeError(f"{prefix}iterable must contain bytes or str")
     outgoing = connection.core.new_message("text" if (is_text if text is None else text) else "binary")
+    # Fragments of bytes may end in the middle of a character.
+    decoder = _new_decoder() if outgoing.is_text and not is_text else None
     item: Any = first
     try:
         while item is not _NOTHING:
             if not isinstance(item, str if is_text else (bytes, bytearray, memoryview)):
                 raise TypeError(f"{prefix}iterable must contain uniform types")
-            await outgoing.send(item.encode() if isinstance(item, str) and not outgoing.is_text else item)
+            data: Any = item
+            if decoder is not None:
+                data = decoder.decode(bytes(data))
+            elif is_text and not outgoing.is_text:
+                data = data.encode()
+            await outgoing.send(data)
             item = next(now, _NOTHING) if later is None else await anext(later, _NOTHING)
+        if decoder is not None:
+            decoder.decode(b"", True)
         await outgoing.end()
     except BaseException as error:
         if not isinstance(error, Exception):

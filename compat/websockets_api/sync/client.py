@@ -74,44 +74,17 @@ def connect(
     """Connect to a server. To be used as a context manager.
 
     Args:
-        uri: of the scheme ws or wss.
-        sock: a connected socket to use.
-        ssl: for wss, instead of the default context.
-        server_hostname: the name for SNI and the certificate instead of the URI's.
-        origin: value of the Origin field.
-        extensions: factories of the extensions to offer: permessage-deflate.
-        subprotocols: to offer, the best first.
-        compression: "deflate" to offer compression, None not to.
-        additional_headers: further fields of the request.
-        user_agent_header: value of the User-Agent field, None for none.
-        proxy: True for what the system says, the address of a proxy, None for none.
-        proxy_ssl: for a proxy of the scheme https, instead of the default context.
-        proxy_server_hostname: the name for that proxy's certificate instead of its own.
-        open_timeout: seconds until the connection must be open; None for no limit.
-        ping_interval: seconds between keep-alive Pings; None for none.
-        ping_timeout: seconds to wait for their Pongs; None for no limit.
-        close_timeout: seconds to wait for the peer's side of the closing handshake; None for no limit.
-        max_size: of a message, or (message, fragment), in bytes; None for no limit.
-        max_queue: how many messages may wait to be received, or (high, low); None for no limit.
-        logger: instead of "websockets.client".
-        create_connection: makes the connection: a subclass of `ClientConnection`.
-        client: a client of the engine, to connect by its rules and through its pool. `sock`, `ssl`, `server_hostname` and what is
-            said about proxies do not count then. (An extension of this package.)
         legacy: False for a `reconnect`, True for no warning when the connection is not used as a context manager.
-        kwargs: as for `socket.create_connection`: `address` to connect to another place than the URI says, `source_address`,
-            `timeout`.
+        uri, kwargs: and all others, see `reconnect`.
 
     Raises:
-        InvalidURI, InvalidProxy: an address is none.
-        OSError: the connection cannot be made.
-        InvalidHandshake: the opening handshake failed.
-        TimeoutError: the connection was not open in time.
+        InvalidURI, InvalidProxy, OSError, InvalidHandshake, TimeoutError: as `reconnect`.
     """
+    place: dict[str, Any] = {"sock": sock, "ssl": ssl, "server_hostname": server_hostname}
+    place.update(proxy_ssl=proxy_ssl, proxy_server_hostname=proxy_server_hostname)
     connecter = reconnect(
         uri,
-        sock=sock,
-        ssl=ssl,
-        server_hostname=server_hostname,
+        **place,
         origin=origin,
         extensions=extensions,
         subprotocols=subprotocols,
@@ -119,8 +92,6 @@ def connect(
         additional_headers=additional_headers,
         user_agent_header=user_agent_header,
         proxy=proxy,
-        proxy_ssl=proxy_ssl,
-        proxy_server_hostname=proxy_server_hostname,
         open_timeout=open_timeout,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,

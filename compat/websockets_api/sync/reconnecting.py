@@ -109,9 +109,39 @@ class reconnect:  # noqa: N801 - its name in `websockets`
                 continue
 
     Args:
+        uri: of the scheme ws or wss.
+        sock: a connected socket to use.
+        ssl: for wss, instead of the default context.
+        server_hostname: the name for SNI and the certificate instead of the URI's.
+        origin: value of the Origin field.
+        extensions: factories of the extensions to offer: permessage-deflate.
+        subprotocols: to offer, the best first.
+        compression: "deflate" to offer compression, None not to.
+        additional_headers: further fields of the request.
+        user_agent_header: value of the User-Agent field, None for none.
+        proxy: True for what the system says, the address of a proxy, None for none.
+        proxy_ssl: for a proxy of the scheme https, instead of the default context.
+        proxy_server_hostname: the name for that proxy's certificate instead of its own.
         process_exception: told each failure, says whether it is worth another attempt: see `process_exception` of `client`.
         reconnect_delays: makes an iterator over the seconds to wait between attempts.
-        uri, kwargs: and all others, see `connect`.
+        open_timeout: seconds until the connection must be open; None for no limit.
+        ping_interval: seconds between keep-alive Pings; None for none.
+        ping_timeout: seconds to wait for their Pongs; None for no limit.
+        close_timeout: seconds to wait for the peer's side of the closing handshake; None for no limit.
+        max_size: of a message, or (message, fragment), in bytes; None for no limit.
+        max_queue: how many messages may wait to be received, or (high, low); None for no limit.
+        logger: instead of "websockets.client".
+        create_connection: makes the connection: a subclass of `ClientConnection`.
+        client: a client of the engine, to connect by its rules and through its pool. `sock`, `ssl`, `server_hostname` and what is
+            said about proxies do not count then. (An extension of this package.)
+        kwargs: as for `socket.create_connection`: `address` to connect to another place than the URI says, `source_address`,
+            `timeout`.
+
+    Raises:
+        InvalidURI, InvalidProxy: an address is none.
+        OSError: the connection cannot be made.
+        InvalidHandshake: the opening handshake failed.
+        TimeoutError: the connection was not open in time.
     """
 
     def __init__(
@@ -152,13 +182,8 @@ class reconnect:  # noqa: N801 - its name in `websockets`
             raise ValueError("ssl argument is incompatible with a ws:// URI")
         if subprotocols is not None:
             validate_subprotocols(subprotocols)
-        if compression == "deflate":
-            extensions = enable_client_permessage_deflate(extensions)
-        elif compression is not None:
-            raise ValueError(f"unsupported compression: {compression}")
-        self.sock = sock
-        self.ssl = ssl
-        self.server_hostname = server_hostname
+        extensions = _with_compression(extensions, compression)
+        self.sock, self.ssl, self.server_hostname = sock, ssl, server_hostname
         self.additional_headers = additional_headers
         self.user_agent_header = user_agent_header
         self.proxy = proxy
@@ -175,15 +200,10 @@ class reconnect:  # noqa: N801 - its name in `websockets`
             "origin": origin,
             "extensions": extensions,
             "subprotocols": subprotocols,
-            "max_size": max_size,
-            "logger": self.logger,
         }
-        self.connection_kwargs: dict[str, Any] = {
-            "ping_interval": ping_interval,
-            "ping_timeout": ping_timeout,
-            "close_timeout": close_timeout,
-            "max_queue": max_queue,
-        }
+        self.protocol_kwargs.update(max_size=max_size, logger=self.logger)
+        self.connection_kwargs: dict[str, Any] = {"ping_interval": ping_interval, "ping_timeout": ping_timeout}
+        self.connection_kwargs.update(close_timeout=close_timeout, max_queue=max_queue)
 
     # -- one attempt ---------------------------------------------------------------------------------------------------
 
@@ -224,7 +244,7 @@ class reconnect:  # noqa: N801 - its name in `websockets`
         """Make one attempt, at the present URI.
 
         Raises:
-            As `connect`, `InvalidStatus` also for a redirect.
+            As the class, `InvalidStatus` also for a redirect.
         """
         protocol = ProtocolView(Side.CLIENT, uri=self.ws_uri, **self.protocol_kwargs)
         try:
@@ -316,7 +336,7 @@ class reconnect:  # noqa: N801 - its name in `websockets`
         """Make a connection, redirects followed.
 
         Raises:
-            As `connect` of this module.
+            As the class.
         """
         deadline = Deadline(self.open_timeout)
         for _ in range(MAX_REDIRECTS):
@@ -378,3 +398,13 @@ class reconnect:  # noqa: N801 - its name in `websockets`
             raise exc
         if judged is not None:
             raise judged from exc
+
+
+def _with_compression(
+    extensions: Sequence[ClientExtensionFactory] | None, compression: str | None
+) -> Sequence[ClientExtensionFactory] | None:
+    if compression == "deflate":
+        return enable_client_permessage_deflate(extensions)
+    if compression is not None:
+        raise ValueError(f"unsupported compression: {compression}")
+    return extensions

@@ -219,7 +219,9 @@ def test_the_debug_log(caplog: pytest.LogCaptureFixture) -> None:
             await websocket.send(b"\x01", text=None)
             await websocket.recv()
             assert websocket.logger.extra["websocket"].id == websocket.id
+        used.append(websocket)  # the records do not keep it
 
+    used: list[Any] = []
     with caplog.at_level(logging.DEBUG, "mine"):
         run(main())
     lines = [record.getMessage() for record in caplog.records if record.name == "mine"]
