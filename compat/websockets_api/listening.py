@@ -43,6 +43,12 @@ class Listening:
     start_serving: bool = True
     cleanup: list[tuple[Any, int]] = field(default_factory=list)
 
+    def close(self) -> None:
+        """Close the sockets, and remove what they leave."""
+        for sock in self.sockets:
+            sock.close()
+        self.remove_paths()
+
     def remove_paths(self) -> None:
         """Remove what is left of UNIX-domain sockets, unless somebody else has put theirs there."""
         for path, number in self.cleanup:

@@ -184,9 +184,12 @@ class Unopened:
         """The TLS session, None in clear."""
         return self.stream.ssl_object
 
-    def abort(self) -> None:
+    def abort(self, at_once: bool = True) -> None:
         """Give the connection up."""
-        self.stream.close()
+        if at_once:
+            self.stream.abort()
+        else:
+            self.stream.close()
 
 
 class Opening:

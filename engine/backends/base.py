@@ -123,6 +123,10 @@ class ByteStream(ABC):
     def close(self) -> None:
         """Release the stream now, without waiting and without an exchange of goodbyes. Idempotent; never raises."""
 
+    def abort(self) -> None:
+        """Close, and drop what was reported as sent but is not on its way yet. Idempotent, also after `close`."""
+        self.close()
+
     @property
     @abstractmethod
     def is_closed(self) -> bool:

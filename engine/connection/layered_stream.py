@@ -29,6 +29,11 @@ class LayeredStream(ByteStream):
         """See `ByteStream.announce_input`."""
         return self._stream.announce_input(callback)
 
+    def abort(self) -> None:
+        """See `ByteStream.abort`."""
+        self._stream.abort()
+        self.close()
+
     @property
     def local_address(self) -> Address:
         """See `ByteStream.local_address`."""

@@ -340,7 +340,14 @@ class TlsStream(LayeredStream):
 
     async def _push(self, deadline: float, or_readable: bool = False) -> int:
         """Send a part of the ciphertext that is left; 0 when input came first."""
-        sent = await self._stream.send_some(self._ciphertext, deadline, or_readable)
+        if or_readable and self._known_readable():
+            deadline = _NOW  # what came is here already, so below nothing will come to tell of it
+        try:
+            sent = await self._stream.send_some(self._ciphertext, deadline, or_readable)
+        except Timeout:
+            if or_readable and self._known_readable():
+                return 0
+            raise
         self._ciphertext = self._ciphertext[sent:]
         return sent
 

@@ -57,7 +57,6 @@ class WebSocketConnection(WebSocketPump):
         "request",
         "response",
         "type",
-        "version",
     )
 
     def __init__(
@@ -111,6 +110,7 @@ class WebSocketConnection(WebSocketPump):
         try:
             if alone and (message := await self._read(deadline, True)) is not None:
                 return message
+            late = 0
             while True:
                 piece = await self._next(deadline)
                 if piece is None:
@@ -119,16 +119,15 @@ class WebSocketConnection(WebSocketPump):
                 if self._streaming:
                     # The rest of a message that was received in pieces, up to here.
                     self._streaming = not last
-                    continue
-                parts = self._parts
-                if parts is None:
+                elif self._parts is None and last:
+                    return data
+                else:
+                    parts = self._parts = self._parts or MessageParts()
+                    parts.add(data)
                     if last:
-                        return data
-                    parts = self._parts = MessageParts()
-                parts.add(data)
-                if last:
-                    self._parts = None
-                    return parts.join()
+                        self._parts = None
+                        return parts.join()
+                late = self._count_late(late, deadline)
         finally:
             self._leave_receiving()
 
@@ -180,6 +179,7 @@ class WebSocketConnection(WebSocketPump):
 
     async def _next(self, deadline: float) -> Piece | None:
         """The next piece, None when the WebSocket was closed in order."""
+        late = 0
         while True:
             with self.guard:
                 piece = self._take_piece()
@@ -201,6 +201,7 @@ class WebSocketConnection(WebSocketPump):
                 self._raise_unless_closed()
                 return None
             await self._wait_until(self._has_news, deadline)
+            late = self._count_late(late, deadline)
 
     def _raise_unless_closed(self) -> None:
         failure = self.machine.failure
@@ -376,14 +377,7 @@ class WebSocketConnection(WebSocketPump):
             pass
         else:
             flushing.close()  # it would have to wait
-        if self._outbox and not self._flushing:
-            self.backend.spawn(self._flush_later(), "drivetrain: WebSocket output")
-
-    async def _flush_later(self) -> None:
-        try:
-            await self.flush_by(FOREVER)
-        except (NetworkError, WebSocketClosed):
-            return  # told to those who send or receive
+        self._flush_soon()
 
     # -- closing -------------------------------------------------------------------------------------------------------
 
@@ -410,7 +404,7 @@ class WebSocketConnection(WebSocketPump):
         except (NetworkError, Timeout, WebSocketClosed):
             pass  # it is closed without the peer's consent
         except BaseException:
-            self.stream.close()
+            self._drop()
             raise
         await self._finish(deadline)
 

@@ -12,34 +12,38 @@ Laws:
 
 from __future__ import annotations
 
-import ssl
 from collections import deque
 from collections.abc import Callable
 
-from ..backends.base import FOREVER, Address, Backend, ByteStream, Interrupted, Waiter
+from ..backends.base import FOREVER, Backend, ByteStream, Interrupted, Waiter
 from ..errors import EngineError, NetworkError, ReadTimeout, Timeout, WebSocketClosed, WriteTimeout
-from ..protocol.websocket_events import ABNORMAL, Close, CloseReceived, Event, Failed, Piece, PingReceived, PongReceived
+from ..protocol.websocket_events import CloseReceived, Event, Failed, Piece, PingReceived, PongReceived
 from ..protocol.websocket_machine import WebSocketMachine
-from .websocket_output import WebSocketOutput, fresh
+from .websocket_facts import WebSocketFacts
+from .websocket_output import fresh
 from .websocket_pings import OnPong, Pings
 
 __all__ = ["WebSocketCore"]
 
 _READ_SIZE = 256 * 1024
+_NOW = -FOREVER  # a deadline that has passed: do what can be done without waiting
+# So many times something may come after a deadline without that being the end of it: it may have been there before.
+_LATE = 64
 _KEEP_ALIVE_FAILED = 1011
 
 
-class WebSocketCore(WebSocketOutput):
+class WebSocketCore(WebSocketFacts):
     """The reading half of `WebSocketConnection`, which documents the attributes."""
 
     __slots__ = (
         "_alive_key",
         "_attendant",
+        "_came",
         "_closing",
         "_dropped",
         "_dropping",
-        "_ended",
         "_look_at",
+        "_ping_at",
         "_pings",
         "_pong_due",
         "_queue",
@@ -57,7 +61,6 @@ class WebSocketCore(WebSocketOutput):
         self.ping_timeout: float | None = None
         self.latency: float | None = None
         self._reading = False
-        self._ended = False  # the peer ended its side, or the connection is lost
         self._closing = False  # this side wants no more of it
         self._queue: deque[Piece] | None = None
         self._queue_size = 0
@@ -67,7 +70,8 @@ class WebSocketCore(WebSocketOutput):
         self._pings = Pings()
         self._attendant: Waiter | None = None  # of who reads while nobody else does
         self._alive_key: bytes | None = None
-        self._pong_due = self._look_at = FOREVER
+        self._ping_at = self._pong_due = self._look_at = FOREVER
+        self._came = False  # input was announced while somebody was reading
 
     # -- what was received ---------------------------------------------------------------------------------------------
 
@@ -80,6 +84,9 @@ class WebSocketCore(WebSocketOutput):
         """The next piece of a message, None where more must come first. Under the guard."""
         queue = self._queue
         if not queue:
+            if self._dropping:
+                self._fill_queue()  # what came before it is missing
+                return None
             return self._next_piece() if self._unparsed else None
         piece = queue.popleft()
         self._queue_size -= len(piece.data)
@@ -155,16 +162,14 @@ class WebSocketCore(WebSocketOutput):
             if self._alive_key in keys:
                 self._alive_key, self._pong_due = None, FOREVER
 
+    def _output_is_left(self) -> None:
+        self._call_attendant()
+
     def _call_attendant(self) -> None:
         """Have the one who reads while nobody else does look at what happened. Under the guard."""
         attendant, self._attendant = self._attendant, None
         if attendant is not None:
             attendant.wake()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will be received. What was before may still wait in the queue."""
-        return not self.machine.is_receiving or self._ended
 
     def _lose(self, error: EngineError) -> None:
         """The connection broke. Under the guard."""
@@ -196,8 +201,9 @@ class WebSocketCore(WebSocketOutput):
         Raises:
             ReadTimeout: nothing is lost.
         """
+        late = 0
         while True:
-            waiter = None
+            waiter, until = None, deadline
             with self.guard:
                 done = ready()
                 if not done and self._unparsed:
@@ -205,17 +211,36 @@ class WebSocketCore(WebSocketOutput):
                     done = ready()
                 if done:
                     break
-                if self._reading or not self._may_read():
+                if self._reading:
                     waiter = self._register()
+                elif not self._may_read():
+                    waiter, until = self._register(), min(deadline, self._look_at)
                 else:
                     self._reading = True
-            if waiter is not None:
-                if not await self._follow(waiter, deadline):
+            if waiter is None:
+                await self._read(deadline)
+                late = self._count_late(late, deadline)
+            elif not await self._follow(waiter, until):
+                if until == deadline:
                     raise ReadTimeout("nothing came in time")
-                continue
-            await self._read(deadline)
+                # There is no room to read, so nobody who reads keeps the connection alive.
+                with self.guard:
+                    self._keep_alive(self.backend.now())
+                await self._flush_now()
         if self._outbox:
             await self._flush_now()
+
+    def _count_late(self, late: int, deadline: float) -> int:
+        """Count what came, and was not enough, after the deadline: a peer could go on with it for ever.
+
+        Raises:
+            ReadTimeout: that was too often.
+        """
+        if deadline == FOREVER or self.backend.now() < deadline:
+            return 0
+        if late >= _LATE:
+            raise ReadTimeout("nothing that is complete came in time")
+        return late + 1
 
     def _stop_reading(self) -> None:
         """Give the reader's role back without having read."""
@@ -239,9 +264,12 @@ class WebSocketCore(WebSocketOutput):
             ReadTimeout: nothing is lost.
         """
         data = fault = None
-        until = min(deadline, self._look_at)
+        limit = min(deadline, self._look_at)
+        until: float | None = limit
         try:
-            if not self._outbox or await self._send_or_listen(until):
+            if self._outbox:
+                until = await self._send_or_listen(limit)
+            if until is not None:
                 data = await self.stream.receive_some(_READ_SIZE, until)
         except Interrupted:
             pass  # look again
@@ -251,16 +279,20 @@ class WebSocketCore(WebSocketOutput):
             with self.guard:
                 self._reading = False
                 self._wake()
-                if isinstance(error, Timeout) and until < deadline and self.backend.now() < deadline:
-                    self._keep_alive(self.backend.now())
-                    return None
-            if isinstance(error, Timeout):
+                if not isinstance(error, Timeout) or self._outbox:
+                    self._call_attendant()  # who is cancelled may leave behind what came at that moment
+            if not isinstance(error, Timeout):
+                raise
+            if self._is_too_late(until, deadline):
                 raise ReadTimeout("nothing came in time") from None
-            raise
+            return None
         with self.guard:
             self._reading = False
             if self._waiters:
                 self._wake()
+            if self._came:
+                self._came = False
+                self._call_attendant()
             if data:
                 return self._take(data, is_receiver)
             if data is not None:
@@ -269,12 +301,19 @@ class WebSocketCore(WebSocketOutput):
                 self._lose(fault)
             return None
 
+    def _is_too_late(self, until: float | None, deadline: float) -> bool:
+        """When nothing came `until` then: do what is due, and say whether that was all the time there is."""
+        now = self.backend.now()
+        with self.guard:
+            self._keep_alive(now)
+        return until == deadline or now >= deadline
+
     def _take(self, data: bytes, is_receiver: bool) -> str | bytes | None:
         """Give the machine what came; returns a message for a receiver, see `_read`. Under the guard."""
         machine = self.machine
         if not machine.is_receiving:
             self._dropped += len(data)
-        elif is_receiver:
+        elif is_receiver and not self._dropping:
             message = machine.receive_message(data)
             if message is not None:
                 return message
@@ -284,11 +323,11 @@ class WebSocketCore(WebSocketOutput):
             self._unparsed = True
         return None
 
-    async def _send_or_listen(self, deadline: float) -> bool:
-        """Send some of the outbox; whether input waits instead, or somebody else sends."""
+    async def _send_or_listen(self, deadline: float) -> float | None:
+        """Send some of the outbox, unless input comes first; returns until when to read, None for not at all."""
         with self.guard:
             if self._flushing or not self._outbox:
-                return True
+                return deadline
             self._flushing = True
             data = self._next_output()
         try:
@@ -296,13 +335,14 @@ class WebSocketCore(WebSocketOutput):
             with self.guard:
                 if sent:
                     self._sent_some(sent)
-            return not sent
+            # What waits may be nothing for us (TLS has messages of its own), and then there is still something to send.
+            return None if sent else _NOW
         except WriteTimeout:
             raise
         except NetworkError as error:
             with self.guard:
                 self._sending_failed(error)
-            return True
+            return deadline
         finally:
             with self.guard:
                 self._flushing = False
@@ -318,7 +358,8 @@ class WebSocketCore(WebSocketOutput):
         with self.guard:
             self.ping_interval = interval
             self.ping_timeout = timeout
-            self._look_at = FOREVER if interval is None else self.backend.now() + interval
+            self._ping_at = FOREVER if interval is None else self.backend.now() + interval
+            self._look_at = min(self._ping_at, self._pong_due)
             self._call_attendant()
 
     def _new_ping(self, data: bytes | None, on_pong: OnPong | None = None) -> tuple[bytes, bytes]:
@@ -333,7 +374,9 @@ class WebSocketCore(WebSocketOutput):
         return frame, key
 
     def _keep_alive(self, now: float) -> None:
-        """Do what is due. Under the guard."""
+        """Do what is due, if anything is. Under the guard."""
+        if now < self._look_at:
+            return
         if self.machine.close_sent is not None or self.ping_interval is None:
             self._look_at = FOREVER
             return
@@ -341,72 +384,11 @@ class WebSocketCore(WebSocketOutput):
             self._put(self.machine.send_close(_KEEP_ALIVE_FAILED, "keepalive ping timeout"))
             self._lose(WebSocketClosed("the peer did not answer a Ping in time", None, self.machine.close_sent))
             return
-        if self._alive_key is None:
-            frame, self._alive_key = self._new_ping(None)
-            self._put(frame)
-            if self.ping_timeout is not None:
-                self._pong_due = now + self.ping_timeout
-        self._look_at = min(now + self.ping_interval, self._pong_due)
-
-    # -- facts ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the connection below was closed."""
-        return self.stream.is_closed
-
-    @property
-    def close_received(self) -> Close | None:
-        """The peer's Close frame, None before or without one."""
-        return self.machine.close_received
-
-    @property
-    def close_sent(self) -> Close | None:
-        """This side's Close frame, None before or without one."""
-        return self.machine.close_sent
-
-    @property
-    def peer_closed_first(self) -> bool | None:
-        """When both sides sent a Close frame, whether the peer's came before this side's was sent; None before."""
-        return self.machine.peer_closed_first
-
-    @property
-    def failure(self) -> Close | None:
-        """How this side failed the connection because of what the peer did wrong; None otherwise."""
-        return self.machine.failure
-
-    @property
-    def fault(self) -> EngineError | None:
-        """How the connection was lost without a closing handshake; None where it was not."""
-        return self._fault or self._write_fault
-
-    @property
-    def is_fragmented(self) -> bool:
-        """Whether a message was begun to be sent and not ended."""
-        return self.machine.is_fragmented
-
-    @property
-    def close_code(self) -> int | None:
-        """The peer's close code (1005: it gave none), 1006 where the connection was lost without one, None while open."""
-        if self.machine.close_received is not None:
-            return self.machine.close_received.code
-        return ABNORMAL if self._ended or self.machine.failure is not None else None
-
-    @property
-    def close_reason(self) -> str | None:
-        """What the peer said about why; None while open."""
-        if self.machine.close_received is not None:
-            return self.machine.close_received.reason
-        return None if self.close_code is None else ""
-
-    def localname(self) -> Address:
-        """This end of the connection."""
-        return self.stream.local_address
-
-    def peername(self) -> Address:
-        """The next hop: the proxy, where there is one."""
-        return self.stream.peer_address
-
-    def checktls(self) -> ssl.SSLObject | None:
-        """The TLS session of the connection, None in clear."""
-        return self.stream.ssl_object
+        if now >= self._ping_at:
+            self._ping_at = now + self.ping_interval
+            if self._alive_key is None:
+                frame, self._alive_key = self._new_ping(None)
+                self._put(frame)
+                if self.ping_timeout is not None:
+                    self._pong_due = now + self.ping_timeout
+        self._look_at = min(self._ping_at, self._pong_due)

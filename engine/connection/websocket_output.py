@@ -15,7 +15,7 @@ import copy
 from collections.abc import Callable
 
 from ..backends.base import FOREVER, Backend, ByteStream, Waiter
-from ..errors import EngineError, NetworkError, Timeout, WriteTimeout
+from ..errors import EngineError, NetworkError, Timeout, WebSocketClosed, WriteTimeout
 from ..protocol.websocket_library import Output
 from ..protocol.websocket_machine import WebSocketMachine
 
@@ -46,6 +46,7 @@ class WebSocketOutput:
     __slots__ = (
         "_fault",
         "_flushing",
+        "_has_helper",
         "_last_pong",
         "_offset",
         "_outbox",
@@ -69,6 +70,7 @@ class WebSocketOutput:
         self._queued = 0  # bytes that ever were in the outbox, and
         self._sent = 0  # that left it
         self._flushing = False
+        self._has_helper = False  # a task or thread of its own empties the outbox, or is going to
         self._last_pong: bytes | None = None  # to be answered when there is room
         self._waiters: list[Waiter] = []
         self._fault: EngineError | None = None  # how the connection was lost
@@ -121,9 +123,10 @@ class WebSocketOutput:
 
     def _put(self, frame: Output) -> int:
         """Queue a frame; returns the count of bytes up to its end. Under the guard, in the step that made it."""
-        if type(frame) is bytes:
-            self._outbox.append(frame)
-            self._queued += len(frame)
+        if isinstance(frame, bytes):
+            if frame:
+                self._outbox.append(frame)
+                self._queued += len(frame)
             return self._queued
         for data in frame:
             if data:
@@ -148,6 +151,8 @@ class WebSocketOutput:
             flush, waiter = False, None
             with self.guard:
                 if self._write_fault is not None or self._fault is not None:
+                    if self._fault is None:
+                        self.machine.check_open()  # in order, and then nobody minds that nothing can be sent any more
                     self._check_sending()
                 if self._queued - self._sent < limit and is_turn():
                     is_first = not self._outbox and not self._flushing
@@ -251,6 +256,36 @@ class WebSocketOutput:
             if isinstance(error, NetworkError):
                 self._sending_failed(error)
             self._wake()
+            if self._outbox:
+                self._output_is_left()
+
+    def _output_is_left(self) -> None:
+        """Who was sending has gone, and there is more. Under the guard."""
+
+    def _flush_soon(self) -> None:
+        """Have what is in the outbox sent, by somebody who has nothing else to do, unless somebody is at it."""
+        with self.guard:
+            if self._has_helper or self._flushing or not self._outbox:
+                return
+            self._has_helper = True
+        try:
+            self.backend.spawn(self._flush_by_and_by(), "drivetrain: WebSocket output")
+        except BaseException:
+            self._has_helper = False
+            raise
+
+    async def _flush_by_and_by(self) -> None:
+        try:
+            while True:
+                with self.guard:
+                    if not self._outbox:
+                        self._has_helper = False
+                        return
+                await self.flush_by(FOREVER)
+        except BaseException as error:
+            self._has_helper = False
+            if not isinstance(error, (NetworkError, WebSocketClosed)):  # which are told to those who send or receive
+                raise
 
     def _next_output(self) -> bytes | memoryview:
         """What to send next. Under the guard."""
@@ -267,6 +302,8 @@ class WebSocketOutput:
 
     def _sent_some(self, size: int) -> None:
         """The system took `size` bytes of what `_next_output` gave. Under the guard."""
+        if not self._outbox:
+            return  # given up meanwhile
         self._sent += size
         size += self._offset
         if size == len(self._outbox[0]):
@@ -278,6 +315,14 @@ class WebSocketOutput:
 
     def _outbox_is_empty(self) -> None:
         """A Ping was not answered for want of room. Under the guard."""
+
+    def _give_up_output(self) -> None:
+        """What waits to be sent is not going to be. Under the guard."""
+        machine = self.machine
+        self._outbox.clear()
+        self._offset = 0
+        if self._write_fault is None:
+            self._write_fault = WebSocketClosed("the WebSocket was closed", machine.close_received, machine.close_sent)
 
     def _sending_failed(self, error: NetworkError) -> None:
         """Nothing can be sent any more. What the peer said before can still be read. Under the guard."""

@@ -19,7 +19,8 @@ class MessageParts:
 
     def add(self, part: str | bytes) -> None:
         """Append a part."""
-        self._small.append(part)
+        if part or not (self._small or self._large):
+            self._small.append(part)
         if len(self._small) >= _SMALL_PARTS:
             self._large.append(_joined(self._small))
             self._small.clear()

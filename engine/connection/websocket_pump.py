@@ -23,6 +23,8 @@ CLOSE_TIMEOUT = 3.0
 # How much of what a peer goes on sending is read after it was told of its fault.
 _LINGER_BYTES = 500 * 1024
 _NOW = -FOREVER
+# How long the end of a stream of HTTP/2 is waited for, once the peer answered our Close frame, in seconds.
+_H2_GRACE = 0.25
 # How long nobody may have received before the pump reads where it has to wait for input, in seconds.
 _GRACE = 0.02
 
@@ -30,15 +32,17 @@ _GRACE = 0.02
 class WebSocketPump(WebSocketCore):
     """The part of `WebSocketConnection` that needs no user; that documents the attributes."""
 
-    __slots__ = ("_break", "_calls", "_is_parked", "_is_wanted", "_receiving", "close_timeout")
+    __slots__ = ("_break", "_calls", "_is_ending", "_is_parked", "_is_wanted", "_receiving", "close_timeout", "version")
 
     def __init__(self, stream: ByteStream, backend: Backend, machine: WebSocketMachine) -> None:
         super().__init__(stream, backend, machine)
         self.close_timeout = CLOSE_TIMEOUT
+        self.version = 1.1  # of HTTP below
         self._receiving = False
         self._calls = 0  # how often somebody began to receive
         self._is_parked = False  # the pump waits for who receives to leave
         self._break: Waiter | None = None  # while the pump waits whether somebody receives again
+        self._is_ending = False  # somebody ends this side of the connection
         self._is_wanted = False  # somebody waits for what the pump is to read
 
     async def pump(self) -> None:
@@ -58,7 +62,9 @@ class WebSocketPump(WebSocketCore):
             self.stream.announce_input(None)
 
     def _input_came(self) -> None:
-        if not self._reading:
+        if self._reading:
+            self._came = True  # who reads may not read all of it
+        else:
             with self.guard:
                 self._call_attendant()
 
@@ -66,6 +72,7 @@ class WebSocketPump(WebSocketCore):
         """The pump where input announces itself."""
         while True:
             await self._take_in()
+            self._flush_soon()  # what could not be sent at once
             with self.guard:
                 if self.is_over:
                     return
@@ -76,8 +83,7 @@ class WebSocketPump(WebSocketCore):
             else:
                 await waiter.wait(self._look_at)
             with self.guard:
-                if self.backend.now() >= self._look_at:
-                    self._keep_alive(self.backend.now())
+                self._keep_alive(self.backend.now())
 
     def _new_attendant(self) -> Waiter:
         waiter = self._attendant = self.backend.create_waiter()
@@ -114,10 +120,12 @@ class WebSocketPump(WebSocketCore):
                         continue
                 with self.guard:
                     self._break, self._is_wanted = None, False
-                    if not self._receiving:
-                        break
+                    # In this order: who leaves does not take the guard to say so, and looks for us afterwards.
                     self._is_parked = True
                     waiter = self._new_attendant()
+                    if not self._receiving:
+                        self._is_parked, self._attendant = False, None
+                        break
                 await waiter.wait(FOREVER)
             if self.is_over:
                 return
@@ -148,33 +156,48 @@ class WebSocketPump(WebSocketCore):
             if not self._ended:
                 if self.machine.failure is not None:
                     # What the peer is still sending would have the system cut the connection, and our Close frame with it.
-                    await self.stream.send_eof(deadline)
+                    with self.guard:
+                        is_first, self._is_ending = not self._is_ending, True
+                    if is_first:
+                        await self.stream.send_eof(deadline)
                     await self._wait_until(lambda: self._ended or self._dropped > _LINGER_BYTES, deadline)
                 elif self.machine.client and self.machine.close_received is not None:
-                    # The server goes first.
+                    # The server goes first. A stream of HTTP/2 needs that less than a connection (there is no TIME_WAIT), but
+                    # one that is reset counts against us; there are servers that never end it.
+                    if self.version >= 2 and not self.peer_closed_first:
+                        deadline = min(deadline, self.backend.now() + _H2_GRACE)
                     await self._wait_until(lambda: self._ended, deadline)
         except (NetworkError, Timeout, WebSocketClosed):
             pass
         finally:
             self._drop()
 
-    def _drop(self) -> None:
-        """Close the connection below, now."""
+    def _drop(self, is_given_up: bool = False) -> None:
+        """Close the connection below, now; what waits there to be sent still is, unless that `is_given_up`."""
         with self.guard:
             self._closing = True
-        self.stream.close()
+        if is_given_up:
+            self.stream.abort()
+        else:
+            self.stream.close()
         with self.guard:
             self._ended = True
+            if self._outbox:
+                self._give_up_output()
             self._pings.end()
             self._wake()
             self._call_attendant()
             self._end_break()
 
-    def abort(self) -> None:
-        """Give the connection up, now and without goodbyes. Idempotent, from any thread; those who wait are told."""
+    def abort(self, at_once: bool = True) -> None:
+        """Give the connection up, now and without goodbyes. Idempotent, from any thread (of the loop); who waits is told.
+
+        Args:
+            at_once: whether to drop what was sent and is not on its way yet, too.
+        """
         with self.guard:
             if not self._ended:
                 machine = self.machine
                 text = "this side gave the connection up"
                 self._lose(WebSocketClosed(text, machine.close_received, machine.close_sent))
-        self._drop()
+        self._drop(is_given_up=at_once)

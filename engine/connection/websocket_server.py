@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ..backends.base import ByteStream
 from ..errors import ClosedError, WebSocketHandshakeError
 from ..protocol.websocket_handshake import ServerHandshake, is_websocket_request
 from ..wire.headers import Headers
@@ -88,34 +89,30 @@ class WebSocketRequest:
             raise
         response, agreement = handshake.accept(protocols, options.deflate, headers)
         await stream.write_head(response, False, deadline)
-        connection = stream.connection
-        if isinstance(stream, H2ServerStream):
-            # Nothing may come for as long as there is nothing to say.
-            stream.read_timeout = stream.write_timeout = None
-            return build_websocket(
-                H2Passage(stream, owns_connection=False),
-                connection.backend,
-                agreement,
-                options,
-                handshake.headers,
-                response,
-                is_client=False,
-                version=2.0,
-            )
-        raw = stream.connection.take_socket()
-        if raw is None:
-            raise ClosedError("the socket of this connection was taken")
+        below, version = self._take_stream()
         return build_websocket(
-            raw,
-            connection.backend,
+            below,
+            stream.connection.backend,
             agreement,
             options,
             handshake.headers,
             response,
             is_client=False,
-            version=1.1,
-            reason=reason_phrase("101"),
+            version=version,
+            reason=reason_phrase("101") if version < 2 else "",
         )
+
+    def _take_stream(self) -> tuple[ByteStream, float]:
+        """What the WebSocket runs on from now on, and the version of HTTP below."""
+        stream = self.stream
+        if isinstance(stream, H2ServerStream):
+            # Nothing may come for as long as there is nothing to say.
+            stream.read_timeout = stream.write_timeout = None
+            return H2Passage(stream, owns_connection=False), 2.0
+        raw = stream.connection.take_socket()
+        if raw is None:
+            raise ClosedError("the socket of this connection was taken")
+        return raw, 1.1
 
 
 async def refuse_websocket(stream: ServerStream, error: WebSocketHandshakeError, deadline: float) -> None:

@@ -127,6 +127,7 @@ class Decoder(FrameDecoder):
         self._message_size = 0
         self._compressed = False  # the message that is being received
         self._unpacking = False
+        self._usual_head = 2 if client else 6  # of a small frame: the masks are in those of clients
         sizes = [size for size in (limits.max_message_size, limits.max_frame_size) if size is not None]
         self._usual_size = min([0xFFFF, *sizes])
 
@@ -148,12 +149,14 @@ class Decoder(FrameDecoder):
             return None
         self._data = data
         self._at = 0
-        size = len(data)
-        if size >= 2 and (
-            data[1] + 2 == size or (size >= 4 and data[1] == 126 and (data[2] << 8 | data[3]) + 4 == size)
-        ):
+        # Only what ends where the frame does: what follows would otherwise be forgotten.
+        size = len(data) - self._usual_head
+        if size < 0:
+            return None
+        announced = data[1] & 0x7F
+        if announced == size or (announced == 126 and size >= 2 and (data[2] << 8 | data[3]) + 2 == size):
             return self.take_message()
-        return None  # which says nothing about those that are masked
+        return None
 
     def take_message(self) -> str | bytes | None:
         """The next message where it is the usual case: one frame, not compressed, which has come whole, with nothing wrong.
@@ -346,6 +349,8 @@ class Library(FrameProtocol):
         self, client: bool, limits: WebSocketLimits, inflater: MessageInflater | None, deflater: MessageDeflater | None
     ) -> None:
         super().__init__(client, [])
+        # The library's own is a generator that holds on to us: what is garbage would stay until it is looked for.
+        self._parse_more = iter(())
         self._frame_decoder = Decoder(client, limits, inflater)
         self._frame_decoder.messages = self._message_decoder
         self.output = Encoder(client)
@@ -363,7 +368,12 @@ class Library(FrameProtocol):
         Raises:
             ParseFailed: the peer broke the protocol, or a limit. Nothing comes afterwards.
         """
-        return next(self._parse_more, None)
+        frame = self._frame_decoder.process_buffer()
+        if frame is None:
+            return None
+        if not frame.opcode & 0x08:
+            return self._message_decoder.process_frame(frame)
+        return self._process_close(frame) if frame.opcode is Opcode.CLOSE else frame
 
     def _process_close(self, frame: LibraryFrame) -> LibraryFrame:
         data = frame.payload

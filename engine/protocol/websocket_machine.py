@@ -194,7 +194,7 @@ class WebSocketMachine:
             WebSocketClosed: a Close frame was sent before.
         """
         if self.close_sent is not None:
-            self._check_open()
+            self.check_open()
         if compress is None:
             compress = not last or len(payload) >= self._min_size
         self.is_fragmented = not last
@@ -216,7 +216,7 @@ class WebSocketMachine:
     def _control(self, opcode: Opcode, data: bytes) -> bytes:
         if len(data) > _MAX_CONTROL:
             raise UsageError(f"a control frame has at most {_MAX_CONTROL} bytes")
-        self._check_open()
+        self.check_open()
         return self._library.output.frame(0x80 | opcode, data)
 
     def send_frame(self, frame: Frame) -> bytes:
@@ -228,7 +228,7 @@ class WebSocketMachine:
         """
         if not 0 <= frame.opcode <= 15:
             raise UsageError("an opcode is from 0 to 15")
-        self._check_open()
+        self.check_open()
         if frame.opcode == Opcode.CLOSE:
             code = int.from_bytes(frame.data[:2], "big") if len(frame.data) >= 2 else NO_STATUS
             self._closing_by(Close(code, bytes(frame.data[2:]).decode("utf-8", "replace")))
@@ -256,7 +256,7 @@ class WebSocketMachine:
             payload = code.to_bytes(2, "big") + to_payload(reason, None)[1]
             if len(payload) > _MAX_CONTROL:
                 raise UsageError("the reason has more than 123 bytes")
-        self._check_open()
+        self.check_open()
         self._closing_by(Close(NO_STATUS if code is None else code, reason))
         return self._library.output.frame(0x80 | Opcode.CLOSE, payload)
 
@@ -275,6 +275,7 @@ class WebSocketMachine:
         if self.close_received is not None:
             self.peer_closed_first = True
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise `WebSocketClosed` when a Close frame was sent."""
         if self.close_sent is not None:
             raise WebSocketClosed("the WebSocket was closed", self.close_received, self.close_sent)

@@ -97,6 +97,26 @@ def test_reading_pauses_while_nobody_takes(with_peer: Callable[[Body], None]) ->
     with_peer(body)
 
 
+def test_many_small_pieces_count_for_what_they_cost(with_peer: Callable[[Body], None]) -> None:
+    async def body(stream: ByteStream, peer: socket.socket) -> None:
+        assert isinstance(stream, AsyncioStream)
+        count = 0
+        while not stream._paused:
+            assert count < 10_000
+            stream.get_buffer(-1)[:1] = b"x"  # as the loop does it for a peer that sends byte by byte
+            stream.buffer_updated(1)
+            count += 1
+        assert count > 1_000
+        peer.send(b"end")
+        got = b""
+        while len(got) < count + 3:
+            got += await stream.receive_some(100, FOREVER)
+        assert got == b"x" * count + b"end"
+        assert stream._held == 0
+
+    with_peer(body)
+
+
 def test_two_receivers_are_refused(with_peer: Callable[[Body], None]) -> None:
     async def body(stream: ByteStream, peer: socket.socket) -> None:
         task = asyncio.ensure_future(stream.receive_some(1, FOREVER))

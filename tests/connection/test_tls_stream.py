@@ -278,6 +278,21 @@ class TestLooking:
 
         backend.run(body())
 
+    def test_what_was_taken_in_counts_for_who_sends(self, backend: MemoryBackend, contexts: Contexts) -> None:
+        async def body() -> None:
+            client, server = (await handshake(backend, contexts, streams=backend.pipe(capacity=3_000))).both()
+            await server.send_all(b"stop", FOREVER)
+            assert client.is_readable()  # which takes it in
+            data, sent = noise(20_000), 0
+            while more := await client.send_some(data[sent:], FOREVER, or_readable=True):
+                sent += more
+            assert 0 < sent < 4_000
+            assert await client.receive_some(20, FOREVER) == b"stop"
+            with pytest.raises(WriteTimeout):
+                await client.send_some(data[sent:], backend.now() + 1, or_readable=True)
+
+        backend.run(body())
+
 
 class TestUnreported:
     def test_other_bytes_are_refused(self, backend: MemoryBackend, contexts: Contexts) -> None:

@@ -78,6 +78,7 @@ class Server:
         self._listening: Listening | None = None
         self._engines: list[AsyncServer] = []
         self._is_serving = self._is_closed = False
+        self._goodbye: tuple[int, str] | None = None  # what those are told who are open while it closes
         self._handlers_done: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -97,6 +98,7 @@ class Server:
             async with TimeLimit(settings.open_timeout):
                 await connection.handshake(*settings.answering)
         except TimeoutError:
+            connection.transport.abort()
             return
         except Exception:
             connection.logger.exception("unexpected internal error")
@@ -108,11 +110,21 @@ class Server:
         self.all_connections.add(connection)
         try:
             async with connection:
+                if self._goodbye is not None:
+                    await self._dismiss(connection, *self._goodbye)  # it came after the others were closed
                 await self.handler(connection)
         except Exception:
             connection.logger.exception("connection handler failed")
         finally:
             self.all_connections.discard(connection)
+
+    async def _dismiss(self, connection: ServerConnection, code: int, reason: str) -> None:
+        """Close a connection because the server closes, which must not depend on what it was told to say."""
+        try:
+            await connection.close(code, reason)
+        except Exception:
+            connection.logger.exception("closing a connection failed")
+            connection.transport.abort()
 
     def _report(self, _: Any, error: BaseException, context: str) -> None:
         self.logger.error("error while %s", context, exc_info=error)
@@ -122,11 +134,19 @@ class Server:
     async def _start(self) -> Server:
         if self._listening is None:
             self._listening = listening = await self._listen()
-            self._engines = [self._new_engine(listening, sock) for sock in listening.sockets]
-            for engine in self._engines:
-                await engine.listen()
+            try:
+                self._engines = [self._new_engine(listening, sock) for sock in listening.sockets]
+                for engine in self._engines:
+                    await engine.listen()
+                if listening.start_serving:
+                    await self.start_serving()
+            except BaseException:
+                for engine in self._engines:
+                    await engine.close()
+                listening.close()
+                self._is_serving, self._is_closed = False, True
+                raise
             if listening.start_serving:
-                await self.start_serving()
                 for sock in self.sockets:
                     self.logger.info("server listening on %s", get_socket_name(sock))
         return self
@@ -217,7 +237,8 @@ class Server:
         for engine in self._engines:
             engine.stop_listening()
         if close_connections:
-            closing = [asyncio.ensure_future(connection.close(code, reason)) for connection in self.connections]
+            self._goodbye = (code, reason)
+            closing = [asyncio.ensure_future(self._dismiss(each, code, reason)) for each in self.connections]
             if closing:
                 await asyncio.wait(closing)
         for engine in self._engines:

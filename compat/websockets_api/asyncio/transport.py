@@ -53,7 +53,7 @@ class TransportView:
 
     def close(self) -> None:
         """Give the connection up without a closing handshake; what was sent is still delivered where that is possible."""
-        self._core.abort()
+        self._core.abort(at_once=False)
 
     def abort(self) -> None:
         """Give the connection up, now."""

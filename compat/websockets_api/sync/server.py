@@ -80,6 +80,8 @@ class Server:
         self.all_connections: set[ServerConnection] = set()
         self.is_closing = False
         self._goodbye: tuple[int, str] | None = None
+        self._accepting: int | None = None  # the thread that is in `serve_forever`
+        self._asked: tuple[bool, int, str] | None = None  # how that is to shut the server down
         timeout = settings.open_timeout
         self._engine = EngineServer(
             None,
@@ -123,7 +125,7 @@ class Server:
         try:
             with connection:
                 if goodbye is not None:
-                    connection.close(*goodbye)  # it came after the others were closed
+                    self._dismiss(connection, *goodbye)  # it came after the others were closed
                 self.handler(connection)
         except Exception:
             connection.logger.exception("connection handler failed")
@@ -131,6 +133,14 @@ class Server:
             with self.lock:
                 self.all_connections.discard(connection)
             connection.tell_closed()
+
+    def _dismiss(self, connection: ServerConnection, code: int, reason: str) -> None:
+        """Close a connection because the server closes, which must not depend on what it was told to say."""
+        try:
+            connection.close(code, reason)
+        except Exception:
+            connection.logger.exception("closing a connection failed")
+            connection.close_socket()
 
     def _report(self, _: Any, error: BaseException, context: str) -> None:
         self.logger.error("error while %s", context, exc_info=error)
@@ -144,34 +154,49 @@ class Server:
         except OSError:
             return  # shut down already
         self.logger.info("server listening on %s", name)
+        self._accepting = threading.get_ident()
         try:
             self._engine.loop()
         except ClosedError:
             return
+        finally:
+            self._accepting = None
+        if self._asked is not None:
+            self._shut_down(*self._asked)
 
     def shutdown(
         self, close_connections: bool = True, code: CloseCode | int = CloseCode.GOING_AWAY, reason: str = ""
     ) -> None:
         """Close the server, from another thread than those of its handlers; they are waited for. Idempotent.
 
-        No more connections are accepted, and those in the middle of their handshakes are refused with status 503.
+        No more connections are accepted, and those in the middle of their handshakes are refused with status 503. Called on
+        top of `serve_forever`, by a signal handler, it returns at once, and that waits.
 
         Args:
             close_connections: whether to close those that are open. Otherwise they last as long as their handlers want.
             code, reason: what those are told.
         """
+        if self._accepting == threading.get_ident():
+            # What is below goes on only after we have returned; it may hold a lock, or be about to start a thread.
+            self._asked = (close_connections, int(code), reason)
+            self.is_closing = True
+            self._engine.stop_listening()
+        else:
+            self._shut_down(close_connections, int(code), reason)
+
+    def _shut_down(self, close_connections: bool, code: int, reason: str) -> None:
         self.logger.info("server closing")
         with self.lock:
             self.is_closing = True
             if close_connections:
-                self._goodbye = (int(code), reason)
+                self._goodbye = (code, reason)
         self._engine.stop_listening()
         if close_connections:
             connections = self.connections
             if connections:
                 with ThreadPoolExecutor(min(len(connections), _CLOSERS)) as executor:
                     for connection in connections:
-                        executor.submit(connection.close, code, reason)
+                        executor.submit(self._dismiss, connection, code, reason)
         self._engine.close(None)
         self.logger.info("server closed")
 
@@ -246,7 +271,13 @@ def serve(
     settings = ServeSettings(terms, answering, open_timeout, max_size, logger, create_connection or ServerConnection)
     settings.connection.update(ping_interval=ping_interval, ping_timeout=ping_timeout, close_timeout=close_timeout)
     settings.connection.update(max_queue=max_queue)
-    return Server(_listen(host, port, sock, kwargs), handler, settings, ssl)
+    listening = _listen(host, port, sock, kwargs)
+    try:
+        return Server(listening, handler, settings, ssl)
+    except BaseException:
+        if listening is not sock:
+            listening.close()
+        raise
 
 
 def _listen(host: Any, port: Any, sock: socket.socket | None, kwargs: dict[str, Any]) -> socket.socket:

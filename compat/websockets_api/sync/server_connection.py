@@ -144,6 +144,8 @@ class ServerConnection(Connection):
             return
         if response.status_code == 101 and self.server.is_closing:
             self.response = response = self.protocol.reject(503, SHUTTING_DOWN)
+        if self.server.settings.open_timeout is not None:
+            opening.limit(self.server.settings.open_timeout)  # for a client that does not read
         run_blocking(opening.send(self.protocol, response))
         if response.status_code != 101:
             run_blocking(opening.linger(self.close_timeout))

@@ -34,6 +34,7 @@ __all__ = ["AsyncioStream"]
 
 _SMALL, _BIG = 16 * 1024, 256 * 1024  # what one read may bring; a stream's own buffer is small until it was full
 _HIGH_WATER = 256 * 1024  # bytes waiting to be received from which on reading pauses, until less than half are left
+_PER_CHUNK = 64  # what each piece of input costs beside its bytes, for a peer may send them one by one
 _LARGEST_SEND = 1024 * 1024  # bytes the transport may have to keep for one call
 _LINGER = 10.0  # seconds for sending, after `close`, what was reported as sent but the system did not take yet
 _PROACTOR = getattr(asyncio, "ProactorEventLoop", ())
@@ -94,7 +95,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         self._view = _buffer_of(loop)
         self._chunks: deque[bytes] = deque()
         self._offset = 0  # bytes of _chunks[0] that are taken already
-        self._held = 0  # bytes in _chunks that are not
+        self._held = 0  # bytes in _chunks that are not, and `_PER_CHUNK` for each
         self._paused = self._eof = self._lost = self._closed = self._interrupted = False
         self._fault: BaseException | None = None  # why the connection was lost
         self._reader: asyncio.Future[None] | None = None
@@ -124,7 +125,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         """Take input; called by the loop."""
         view = self._view
         self._chunks.append(bytes(view[:nbytes]))
-        self._held += nbytes
+        self._held += nbytes + _PER_CHUNK
         if nbytes == len(view) < _BIG:
             self._view = memoryview(bytearray(_BIG))
         if self._held >= _HIGH_WATER and not self._paused:
@@ -154,7 +155,7 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         try:
             while data := os.read(self._sock.fileno(), _BIG):
                 self._chunks.append(data)
-                self._held += len(data)
+                self._held += len(data) + _PER_CHUNK
                 if self._held >= _HIGH_WATER:
                     return
         except (OSError, ValueError):
@@ -212,12 +213,14 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
             size = len(data)
             data = data[offset : offset + max_bytes]
             self._offset = offset = offset + len(data)
+            self._held -= len(data)
             if offset == size:
                 del chunks[0]
+                self._held -= _PER_CHUNK
                 self._offset = 0
         else:
             del chunks[0]
-        self._held -= len(data)
+            self._held -= len(data) + _PER_CHUNK
         if self._paused and self._held < _HIGH_WATER // 2:
             self._paused = False
             if not self._transport.is_closing():
@@ -360,6 +363,13 @@ class AsyncioStream(asyncio.BufferedProtocol, SocketStream):
         self._wake_reader()
         if self._writer is not None:
             self._writer.fire()
+
+    def abort(self) -> None:
+        """See `ByteStream.abort`."""
+        if not self._lost:
+            self._transport.abort()
+        self.close()
+        self._disarm()
 
     @property
     def is_closed(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from drivetrain.compat.websockets_api.sync import server as server_module
 from drivetrain.compat.websockets_api.sync.server import Server, ServerConnection, serve, unix_serve
-from drivetrain.engine import connect_websocket
+from drivetrain.engine import BlockingBackend, connect_websocket
 from tests.compat.websockets_api.server_support import HANDSHAKE, open_raw, read_head, serving
 from tests.support.certificates import Certificates
 
@@ -141,3 +141,21 @@ def test_the_old_name_of_the_server_is_understood() -> None:
         assert server_module.WebSocketServer is Server
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         assert server_module.nothing
+
+
+def test_a_signal_handler_can_shut_it_down_at_any_moment() -> None:
+    with serving("sync") as running:
+        server: Any = running.server
+        backend = server._engine._core.backend
+
+        class Interrupted(BlockingBackend):
+            def spawn(self, coroutine: Any, name: str) -> Any:
+                server.shutdown()  # as a signal handler would, in the thread that is just starting another one
+                return backend.spawn(coroutine, name)
+
+        server._engine._core.backend = Interrupted()
+        with open_raw(running.port, HANDSHAKE) as sock:
+            assert sock.recv(100).startswith(b"HTTP/1.1 503 ")
+        running._thread.join(10)
+        assert not running._thread.is_alive()
+        assert server.fileno() == -1
