@@ -23,6 +23,7 @@ __all__ = ["WebSocketOutput", "fresh"]
 
 # Frames up to this size go out together, in bytes.
 _TOGETHER = 64 * 1024
+_NO_TURN = "others had the turn until the time was over"
 _NOW = -FOREVER  # a deadline that has passed: do what can be done without waiting
 
 
@@ -164,9 +165,12 @@ class WebSocketOutput:
                 else:
                     waiter = self._register()
             if flush:
-                await self._flush(deadline)
+                try:
+                    await self._flush(deadline)
+                except WriteTimeout:
+                    raise WriteTimeout(_NO_TURN) from None
             elif waiter is not None and not await self._follow(waiter, deadline):
-                raise WriteTimeout("others had the turn until the time was over")
+                raise WriteTimeout(_NO_TURN)
         if is_first:
             await self._flush_first(deadline)
         else:

@@ -124,10 +124,14 @@ def ok(status: str = "200", *fields: tuple[str, str]) -> Headers:
 
 async def ask(connection: H2Connection, path: str = "/", body: bytes | None = None) -> H2ClientStream:
     stream = connection.new_stream()
-    if body is None:
-        await stream.write_headers(get(path), True)
-    else:
-        await stream.write_message(get(path, method="POST"), body, FOREVER)
+    try:
+        if body is None:
+            await stream.write_headers(get(path), True)
+        else:
+            await stream.write_message(get(path, method="POST"), body, FOREVER)
+    except BaseException:
+        stream.cancel(8)  # nobody else has it, and it would keep one of the places that streams have
+        raise
     return stream
 
 

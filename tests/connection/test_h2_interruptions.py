@@ -57,7 +57,6 @@ def test_interruptions(plans: list[tuple[str, int, float]], capacity: int | None
             if plans[number][0] != "cancelled":
                 assert await task.join(both.backend.now() + 1000), f"{number} waits for ever"
         assert set(whole) >= {number for number, plan in enumerate(plans) if plan[0] == "whole"}
-        # Streams of cancelled calls cannot be given up by name when `ask` itself was cut: they have no owner any more.
         for stream in list(both.client.streams.values()):
             await stream.shutdown()
         assert await exchange(both.client, "/last") == b"/last"

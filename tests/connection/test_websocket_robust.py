@@ -17,7 +17,7 @@ from drivetrain.engine.connection.websocket import WebSocketConnection
 from drivetrain.engine.connection.websocket_parts import MessageParts
 from drivetrain.engine.errors import ReadTimeout, WebSocketClosed, WebSocketProtocolError, WriteTimeout
 from drivetrain.engine.protocol.websocket_deflate import DeflateParameters
-from drivetrain.engine.protocol.websocket_events import CloseReceived, PingReceived, PongReceived
+from drivetrain.engine.protocol.websocket_events import CloseReceived, Piece, PingReceived, PongReceived
 from drivetrain.engine.protocol.websocket_limits import WebSocketLimits
 from drivetrain.engine.protocol.websocket_machine import WebSocketMachine
 from tests.connection.websocket_support import CONT, PING, PONG, TEXT, Pair, Scripted, frame, pair
@@ -342,6 +342,27 @@ def test_output_goes_on_after_input_that_is_none(certificates: Certificates) -> 
         assert await serving.join(FOREVER)
 
     backend.run(scene())
+
+
+def test_whether_a_message_was_taken_is_told() -> None:
+    scripted = Scripted(limits=WebSocketLimits(max_outbox=1), capacity=100)
+    websocket = scripted.websocket
+
+    async def scene() -> list[object]:
+        with pytest.raises(WriteTimeout, match="did not take the data"):
+            await websocket.send("a" * 300, timeout=1)
+        with pytest.raises(WriteTimeout, match="others had the turn"):
+            await websocket.send("b", timeout=1)  # it sends for the first one
+        hearing = scripted.backend.spawn(hear(), "peer")
+        await websocket.send("c")
+        assert await hearing.join(FOREVER)
+        return heard
+
+    async def hear() -> None:
+        heard.extend([await scripted.hear(), await scripted.hear()])
+
+    heard: list[object] = []
+    assert scripted.run(scene()) == [Piece("a" * 300, True), Piece("c", True)]
 
 
 # -- what is left -------------------------------------------------------------------------------------------------------
