@@ -30,7 +30,6 @@ KNOWN = {
     ],
     "an_answer_of_http_1_0": ["InvalidMessage", "InvalidStatus"],
     "the_limit_on_compressed_fragments": ["raised", "returned"],
-    "a_proxy_that_speaks_no_http": ["InvalidProxyMessage", "InvalidMessage"],
     "what_a_proxy_has_to_say": [
         [407, "Proxy Authentication Required", "b''"],
         [407, "Proxy Authentication Required", "b'go away!\\n'"],

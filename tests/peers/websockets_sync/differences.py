@@ -33,13 +33,6 @@ def the_limit_on_compressed_fragments(lib: Library, site: Site) -> Any:
 
 
 @difference
-def a_proxy_that_speaks_no_http(lib: Library, site: Site) -> Any:
-    """Ours does not tell it from such a server."""
-    with ConnectProxy(answer=b"SSH-2.0-proxy\r\n\r\n") as proxy:
-        return tried(lib.open, site.base, proxy=f"http://127.0.0.1:{proxy.port}")[1][0]
-
-
-@difference
 def what_a_proxy_has_to_say(lib: Library, site: Site) -> Any:
     """Ours has the body of a proxy's refusal as well."""
     with ConnectProxy(credentials="user:password") as proxy:
