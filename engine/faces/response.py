@@ -27,7 +27,13 @@ class Units(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        unit = run(self._reader.next())
+        # Without the ceremony of a coroutine where there is nothing to wait for: twice in every small response.
+        reader = self._reader
+        if reader.is_over:
+            raise StopIteration
+        unit = reader.at_hand()
+        if unit is None:
+            unit = run(reader.next())
         if unit is None:
             raise StopIteration
         return unit

@@ -22,12 +22,30 @@ class UnitReader(ABC, Generic[T]):
     async def next(self) -> T | None:
         """The next unit, None at the end."""
 
+    def at_hand(self) -> T | None:
+        """What `next` would return, if that can be told without waiting and is a unit; else None, and nothing is taken."""
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `next` is known to return None."""
+        return False
+
 
 class RawReader(UnitReader[bytes]):
     """Pieces as they came, content codings left on."""
 
     def __init__(self, core: ResponseCore) -> None:
         self._core = core
+
+    def at_hand(self) -> bytes | None:
+        """See `UnitReader.at_hand`: most small responses have come whole with their heads."""
+        return self._core.take_raw()
+
+    @property
+    def is_over(self) -> bool:
+        """See `UnitReader.is_over`."""
+        return self._core.is_complete
 
     async def next(self) -> bytes | None:
         """See `UnitReader.next`."""

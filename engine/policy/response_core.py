@@ -105,9 +105,8 @@ class ResponseCore:
             return None
         if self._given_back:
             raise ClosedError("the response was closed before its body was read to the end")
-        body = self.stream.take_whole_body()
+        body = self.take_raw()
         if body is not None:
-            self._ended()
             return body
         try:
             piece = await self.stream.read_piece(self.deadline)
@@ -132,7 +131,11 @@ class ResponseCore:
 
     def take_content(self) -> bytes | None:
         """The whole content, if nothing was read yet, all of it has come and no coding is on it; else None."""
-        if self.is_complete or self._given_back or (self.decode and self.content_codings()):
+        return None if self.decode and self.content_codings() else self.take_raw()
+
+    def take_raw(self) -> bytes | None:
+        """The whole body as it came, if nothing was read yet and all of it has come; else None. Never waits."""
+        if self._given_back:
             return None
         body = self.stream.take_whole_body()
         if body is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..errors import IncompleteMessage, LimitExceeded, LocalProtocolError, RemoteProtocolError
 from ..wire.h1_head import encode_head, format_fields, format_request_line, is_authority, parse_status_line
 from ..wire.headers import Headers
@@ -14,6 +16,18 @@ __all__ = ["H1ClientMachine"]
 
 # RFC 9110 section 8.6: these methods give content a meaning, so its absence is said; others (GET, DELETE, …) stay silent.
 _METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+# As every request of the clients begins.
+_PSEUDO_FIELDS = (":method", ":scheme", ":authority", ":path")
+
+
+class _Plain(NamedTuple):
+    """A request that had no body and asked for nothing out of the ordinary, and the text after its request line."""
+
+    version: float
+    method: str
+    authority: str
+    fields: list[tuple[str, str]]
+    rest: str
 
 
 class H1ClientMachine(H1Machine):
@@ -22,6 +36,7 @@ class H1ClientMachine(H1Machine):
     _informational = 0
     # The last authority and its Host line: a connection mostly has one.
     _host = ("", "Host: \r\n")
+    _last: _Plain | None = None
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -42,9 +57,14 @@ class H1ClientMachine(H1Machine):
             raise LocalProtocolError("the connection closes after the request before")
         if self._undecided is not None:
             raise LocalProtocolError("the request before may switch protocols and is not answered")
+        if end_stream and self._last is not None:
+            again = self._send_alike(headers.raw_fields(), self._last)
+            if again is not None:
+                return again
         first = headers.first_values()
         method = first.get(":method") or required_field(headers, ":method")
-        text = self._format_start(headers, method) + format_fields(headers.raw_fields())
+        line, host = self._format_start(headers, method)
+        text = host + format_fields(headers.raw_fields())
         version = self.version
         if end_stream or method == "CONNECT":
             kind = BodyKind.NONE
@@ -56,7 +76,8 @@ class H1ClientMachine(H1Machine):
             kind = self.sender.choose_framing(headers, chunked_allowed=version != 1.0, close_allowed=False)
             if kind is BodyKind.CHUNKED and "transfer-encoding" not in first:
                 text += "Transfer-Encoding: chunked\r\n"
-        output = encode_head(f"{text}\r\n")
+        text += "\r\n"
+        output = encode_head(line + text)
         keep_alive = version != 1.0 if "connection" not in first else not self._says_close(headers, version)
         exchange = Exchange(method, version, keep_alive, "upgrade" in first and version != 1.0)
         exchange.expects_continue = not end_stream and first.get("expect", "").lower() == "100-continue"
@@ -67,10 +88,32 @@ class H1ClientMachine(H1Machine):
             self.keep_alive = False
         if not end_stream:
             self.sender.begin(kind)
+        elif keep_alive and not exchange.may_switch:
+            fields = headers.raw_fields()
+            if tuple(name for name, _ in fields[:4]) == _PSEUDO_FIELDS:
+                self._last = _Plain(version, method, fields[2][1], fields[4:], text)
         return output
 
-    def _format_start(self, headers: Headers, method: str) -> str:
-        """The request line, and the Host line unless the fields have their own."""
+    def _send_alike(self, fields: list[tuple[str, str]], last: _Plain) -> bytes | None:
+        """`send_request` where only the target differs from the last time, as on most connections; None where more does.
+
+        Checking and formatting the same fields again, and finding out what they say, costs more than comparing them.
+        """
+        if (
+            len(fields) < 4
+            or fields[4:] != last.fields
+            or fields[0] != (":method", last.method)
+            or fields[2] != (":authority", last.authority)
+            or fields[3][0] != ":path"
+            or self.version != last.version
+        ):
+            return None
+        output = encode_head(format_request_line(last.method, fields[3][1], last.version) + last.rest)
+        self.exchanges.append(Exchange(last.method, last.version, True))
+        return output
+
+    def _format_start(self, headers: Headers, method: str) -> tuple[str, str]:
+        """The request line, and the Host line, empty where the fields have their own."""
         first = headers.first_values()
         authority = first.get(":authority")
         if method == "CONNECT":
@@ -83,17 +126,17 @@ class H1ClientMachine(H1Machine):
         if "host" in first:
             if len(headers.get_as_sequence("host")) > 1:
                 raise LocalProtocolError("more than one Host field")
-            return line
+            return line, ""
         if authority is None:
             if self.version != 1.0:
                 raise LocalProtocolError("the headers have neither :authority nor Host")
-            return line
+            return line, ""
         if authority != self._host[0]:
             # RFC 9110 section 4.2.4: a sender does not generate user information.
             if authority and not is_authority(authority):
                 raise LocalProtocolError(f":authority is not host[:port]: {authority.rpartition('@')[2][:80]!r}")
             self._host = (authority, f"Host: {authority}\r\n")
-        return line + self._host[1]
+        return line, self._host[1]
 
     def _message_sent(self) -> None:
         """Nothing to do: the exchange stays queued until its response is complete."""

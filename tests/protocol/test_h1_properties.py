@@ -4,7 +4,7 @@ sends is what the other receives."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -316,3 +316,63 @@ def test_nothing_can_be_injected(some: list[tuple[str, str]], method: str, targe
         # Control characters other than these are the sender's own fault, and split nothing.
         assert not any(char in name + value for name, value in some for char in "\r\n\0")
         assert output.count(b"\r\n\r\n") == 1
+
+
+# Requests that differ in little: what the machine remembers of one must not get into the next.
+alike_methods = st.sampled_from(["GET", "GET", "GET", "HEAD", "POST", "CONNECT"])
+alike_authorities = st.sampled_from(["a", "a", "a", "b", "not a host"])
+alike_targets = st.sampled_from(["/", "/x", "", "/ ", "/\n"])
+alike_orders = st.sampled_from([(0, 1, 2, 3), (0, 3, 2, 1), (3, 1, 2, 0), (0, 1, 3, 2), (1, 0, 2, 3)])
+alike_fields = st.lists(
+    st.sampled_from(
+        [
+            *(("A", "1"), ("A", "2"), ("a", "1"), ("B", ""), ("Host", "b"), ("Connection", "close"), ("Upgrade", "x")),
+            *(("Upgrade", "y"), ("Upgrade", "z"), ("Content-Length", "0"), ("Content-Length", "1")),
+            *((":path", "/"), ("Transfer-Encoding", "chunked"), ("A", "1\r\n2"), ("A\n", "1")),
+        ]
+    ),
+    max_size=2,
+)
+
+
+def written(method: str, authority: str, target: str, order: tuple[int, ...], others: list[tuple[str, str]]) -> Headers:
+    start = [(":method", method), (":scheme", "http"), (":authority", authority), (":path", target)]
+    return Headers.adopt([*(start[place] for place in order), *others])
+
+
+def what_becomes_of(machine: H1ClientMachine, headers: Headers) -> tuple[object, ...]:
+    """What is sent, or why not, and what the machine then expects."""
+    try:
+        output = machine.send_request(headers, True)
+    except (InvalidHeader, LocalProtocolError) as error:
+        return type(error), str(error)
+    told = [(one.method, one.version, one.keep_alive, one.upgrade, one.expects_continue) for one in machine.exchanges]
+    return output, told, machine.keep_alive, machine.is_sending
+
+
+@given(st.sampled_from([1.0, 1.1]), st.data())
+def test_no_request_depends_on_those_before(version: float, data: st.DataObject) -> None:
+    parts = [alike_methods, alike_authorities, alike_targets, alike_orders, alike_fields]
+    usual = ["GET", "a", "/", (0, 1, 2, 3), data.draw(alike_fields)]
+    request: list[Any] = usual
+    machine = H1ClientMachine(version)
+    for _ in range(8):
+        expected = what_becomes_of(H1ClientMachine(version), written(*request))
+        assert what_becomes_of(machine, written(*request)) == expected
+        if machine.exchanges:
+            feed(machine, [b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"])
+        if not machine.keep_alive:
+            machine = H1ClientMachine(version)
+        changed = data.draw(st.integers(0, 5))
+        request = usual if changed == 5 else request.copy()
+        if changed < 5:
+            request[changed] = data.draw(parts[changed])
+
+
+def test_a_request_is_told_from_a_shorter_one() -> None:
+    machine = H1ClientMachine()
+    machine.send_request(GET, True)
+    machine.exchanges.clear()
+    for count in range(4):
+        headers = Headers.adopt(GET.raw_fields()[:count])
+        assert what_becomes_of(machine, headers) == what_becomes_of(H1ClientMachine(), headers)

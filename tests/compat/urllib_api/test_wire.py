@@ -9,13 +9,16 @@ import io
 import mmap
 import socket
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
-from urllib.request import Request
+from urllib.request import BaseHandler, Request
 
 import pytest
 
+from drivetrain.compat import urllib_api
 from drivetrain.compat.urllib_api import EngineHandler
 from tests.compat.urllib_api.conftest import ORIGINAL, OURS, Library
 from tests.compat.urllib_api.recorder import OK, Recorder, Recording
@@ -196,3 +199,29 @@ def test_no_request_of_ours_uses_http_client(no_http_client: None) -> None:
         with pytest.raises(AssertionError, match="connects"):
             ORIGINAL.get(server.url)
     assert [request.body for request in recorder.all] == [b"", b"data"]
+
+
+def test_what_is_done_to_one_request_is_not_done_to_the_next(library: Library) -> None:
+    class Marking(BaseHandler):
+        def http_request(self, request: Request) -> Request:
+            assert not request.has_header("X-count")
+            request.add_header("X-Count", "1")
+            request.add_unredirected_header("X-Again", "2")
+            request.full_url += "?marked"
+            return request
+
+    module: Any = urllib_api if library is OURS else urllib.request
+    module.install_opener(library.build_opener(Marking))
+    recorder = Recorder((OK,))
+    with RawServer(recorder) as server:
+        url = f"http://localhost:{server.port}/a"
+        assert [library.get(url), library.get(url, b"x"), library.get(url)] == [b"ok"] * 3
+    starts = [request.head.partition(b"\r\n")[0] for request in recorder.all]
+    assert starts == [b"GET /a?marked HTTP/1.1", b"POST /a?marked HTTP/1.1", b"GET /a?marked HTTP/1.1"]
+    assert all(request.head.count(b"X-Count: 1") == request.head.count(b"X-Again: 2") == 1 for request in recorder.all)
+
+
+def test_a_url_that_is_none_is_refused_every_time(library: Library) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="unknown url type: 'nothing'"):
+            library.urlopen("nothing")
