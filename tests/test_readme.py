@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
-from drivetrain.engine import Headers, Server, WebSocket, connect_websocket, get
+from drivetrain.compat.requests_api import EngineAdapter
+from drivetrain.engine import CookieStore, Headers, Server, WebSocket, connect_websocket, get
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -51,11 +53,24 @@ def test_there_is_an_example_for_each_door() -> None:
 
 
 @pytest.mark.parametrize(
-    "example", [example for example in EXAMPLES if "example.com" in example], ids=lambda text: text.split()[3]
+    "example", [example for example in EXAMPLES if "https://example.com/" in example], ids=lambda text: text.split()[3]
 )
 def test_a_client_example_prints_what_it_got(example: str, site: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(example.replace("https://example.com/", site))
     assert "200" in capsys.readouterr().out
+
+
+def test_the_adapter_takes_the_options_of_the_example() -> None:
+    (example,) = [example for example in EXAMPLES if "EngineAdapter(\n" in example]
+    with requests.Session() as session:
+        run(example, {"EngineAdapter": EngineAdapter, "CookieStore": CookieStore, "session": session})
+        adapter = session.get_adapter("http+unix://%2Fx/")
+        assert isinstance(adapter, EngineAdapter)
+        assert (adapter.proxy, adapter.hsts is None, adapter.cookies is None) == (
+            "socks5h://127.0.0.1:1080",
+            False,
+            False,
+        )
 
 
 def test_the_server_example_serves(capsys: pytest.CaptureFixture[str]) -> None:
