@@ -78,6 +78,7 @@ class OriginKey:
         proxy_tls: how to speak TLS with an https proxy, None for the default. Where it offers "h2", tunnels may be streams
             of HTTP/2.
         tolerate_weak_tls: where TLS is too weak for HTTP/2 and `version` is None, connect anew for HTTP/1.1.
+        tolerate_odd_responses: see `H1Connection`'s `tolerant`.
 
     Attributes:
         may_share: whether a connection may turn out to be one that many requests share.
@@ -93,6 +94,7 @@ class OriginKey:
     accept_ragged_end: bool = False
     upgrade: bool = False
     tolerate_weak_tls: bool = False
+    tolerate_odd_responses: bool = False
     proxy: Proxy | None = None
     proxy_tls: TlsOptions | None = None
     may_share: bool = field(init=False)
@@ -214,7 +216,8 @@ async def _connect(
     except BaseException:
         stream.close()
         raise
-    connection = H1Connection(stream, backend, "client", key.version or 1.1, limits.h1)
+    tolerant = key.tolerate_odd_responses
+    connection = H1Connection(stream, backend, "client", key.version or 1.1, limits.h1, tolerant=tolerant)
     connection.accept_ragged_end = key.accept_ragged_end
     return connection
 

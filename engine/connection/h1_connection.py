@@ -30,6 +30,7 @@ from ..protocol.h1_client import H1ClientMachine
 from ..protocol.h1_events import RequestReceived
 from ..protocol.h1_limits import H1Limits
 from ..protocol.h1_server import H1ServerMachine
+from ..protocol.h1_tolerant_client import H1TolerantClientMachine
 from .h1_client_stream import H1ClientStream
 from .h1_lines import H1Lines
 from .h1_server_stream import H1ServerStream
@@ -51,6 +52,7 @@ class H1Connection(H1Lines):
         version: 1.0 or 1.1, what this side speaks.
         limits: bounds on the peer's input.
         scheme: servers only, "http" or "https": what `:scheme` says.
+        tolerant: clients only: take responses that RFC 9112 forbids, see `H1TolerantClientMachine`.
 
     Attributes:
         type: the role, "client" or "server".
@@ -72,12 +74,14 @@ class H1Connection(H1Lines):
         version: float = 1.1,
         limits: H1Limits = DEFAULT_LIMITS,
         scheme: str = "http",
+        tolerant: bool = False,
     ) -> None:
         if version not in (1.0, 1.1):
             raise UsageError(f"HTTP/1 has versions 1.0 and 1.1, not {version!r}")
         if role not in ("client", "server"):
             raise UsageError(f"a connection is of type 'client' or 'server', not {role!r}")
-        machine = H1ClientMachine(version, limits) if role == "client" else H1ServerMachine(version, limits, scheme)
+        client = H1TolerantClientMachine if tolerant else H1ClientMachine
+        machine = client(version, limits) if role == "client" else H1ServerMachine(version, limits, scheme)
         super().__init__(stream, backend, machine)
         self.type = role
         self.version = version

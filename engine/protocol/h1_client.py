@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import IncompleteMessage, LimitExceeded, LocalProtocolError, RemoteProtocolError
-from ..wire.h1_head import encode_head, format_fields, format_request_line, is_authority, parse_status_line
+from ..wire.h1_head import Field, encode_head, format_fields, format_request_line, is_authority, parse_status_line
 from ..wire.headers import Headers
 from .h1 import Exchange, H1Machine, required_field
 from .h1_events import ConnectionEnded, Event, InformationalReceived, ResponseReceived
-from .h1_framing import BodyKind, frame_response, outgoing_length
+from .h1_framing import BodyKind, Framing, frame_response, outgoing_length
 from .h1_sender import SendState
 
 __all__ = ["H1ClientMachine"]
@@ -160,10 +160,13 @@ class H1ClientMachine(H1Machine):
     def _head_received(self, text: str) -> Event:
         if not self.exchanges:
             raise RemoteProtocolError("a response came without a request")
-        exchange = self.exchanges[0]
         line_end = text.index("\r\n")
         version, status, reason = parse_status_line(text[:line_end])
-        fields = self._parse_fields(text, line_end + 2)
+        return self._response(version, status, reason, self._parse_fields(text, line_end + 2))
+
+    def _response(self, version: float, status: str, reason: str, fields: list[Field]) -> Event:
+        """What a head means; `fields` are ours from now on."""
+        exchange = self.exchanges[0]
         fields.insert(0, (":status", status))
         headers = Headers.adopt(fields)
         if status[0] == "1" and status != "101":
@@ -174,7 +177,7 @@ class H1ClientMachine(H1Machine):
                 exchange.keep_alive = False
         if status == "101":
             return self._switch(headers, version, reason)
-        framing = frame_response(headers, exchange.method, status)
+        framing = self._frame(headers, exchange.method, status)
         kind = framing.kind
         if kind is BodyKind.TUNNEL:
             return self._switch(headers, version, reason)
@@ -189,6 +192,9 @@ class H1ClientMachine(H1Machine):
             return ResponseReceived(headers, version, reason, framing.length > 0, framing.length, False)
         has_body = kind is not BodyKind.NONE
         return ResponseReceived(headers, version, reason, has_body, None if has_body else 0, False)
+
+    def _frame(self, headers: Headers, method: str, status: str) -> Framing:
+        return frame_response(headers, method, status)
 
     def _informational_received(self, headers: Headers, version: float, reason: str) -> Event:
         self._informational += 1

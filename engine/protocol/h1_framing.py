@@ -20,12 +20,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import LocalProtocolError, RemoteProtocolError
+from ..wire.h1_odd_head import parse_odd_length
 from ..wire.headers import Headers
 
 __all__ = [
     "BodyKind",
     "Framing",
     "connection_options",
+    "frame_odd_response",
     "frame_request",
     "frame_response",
     "outgoing_length",
@@ -82,6 +84,25 @@ def frame_response(headers: Headers, method: str, status: str) -> Framing:
         lengths = headers.get_as_sequence("content-length")
         return Framing(BodyKind.LENGTH, _incoming_length(lengths, repeats_allowed=True))
     return _UNTIL_CLOSE
+
+
+def frame_odd_response(headers: Headers) -> Framing:
+    """Decide how a body ends for which `frame_response` has no answer, as `http.client` and urllib3 decide it.
+
+    Nothing may follow such a response on its connection.
+
+    Raises:
+        RemoteProtocolError: it says in two ways how long it is.
+    """
+    codings = ",".join(headers.get_as_sequence("transfer-encoding")).lower().split(",")
+    if any(coding.strip() == "chunked" for coding in codings):
+        return _CHUNKED
+    values = headers.get_as_sequence("content-length")
+    lengths = {parse_odd_length(part) for value in values for part in value.split(",")}
+    if len(lengths) > 1:
+        raise RemoteProtocolError("differing Content-Length fields", part="length")
+    length = lengths.pop() if lengths else None
+    return _UNTIL_CLOSE if length is None else Framing(BodyKind.LENGTH, length)
 
 
 def frame_request(headers: Headers, version: float) -> Framing:

@@ -276,10 +276,7 @@ class H1Receiver(ABC):
             if self.ended:
                 raise IncompleteMessage("the connection ended inside a chunked body")
             return None
-        line = bytes(data[start:end])
-        if line[-1:] != b"\r":
-            raise RemoteProtocolError("bare LF in a chunk-size line")
-        size, extensions = parse_chunk_line(line[:-1].decode("latin-1"))
+        size, extensions = self._parse_chunk_line(bytes(data[start:end]))
         self._extensions += len(extensions)
         if self._extensions > self.limits.max_chunk_extensions:
             raise LimitExceeded(f"more than {self.limits.max_chunk_extensions} bytes of chunk extensions")
@@ -287,6 +284,12 @@ class H1Receiver(ABC):
         self._remaining = size
         self._step = self._read_chunk_data if self._remaining else self._last_chunk
         return self._step()
+
+    def _parse_chunk_line(self, line: bytes) -> tuple[int, str]:
+        """Parse a chunk-size line without its LF; see `parse_chunk_line`."""
+        if line[-1:] != b"\r":
+            raise RemoteProtocolError("bare LF in a chunk-size line")
+        return parse_chunk_line(line[:-1].decode("latin-1"))
 
     def _read_chunk_data(self) -> Event | None:
         if self._position == len(self._data):
