@@ -82,13 +82,21 @@ class BytesBody(RequestBody):
         self._left = self.whole
 
 
+def _reader_of(file: IO[bytes]) -> Callable[[int], bytes]:
+    """What reads from a file: `read`, which a program may have replaced, so as to count or change what is sent."""
+    if type(file) in (io.BufferedReader, io.BufferedRandom) and "read" not in vars(file):
+        # A pipe gives what is there; filling a whole piece could take for ever.
+        read_some: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]
+        return read_some
+    return file.read
+
+
 class FileBody(RequestBody):
     """A binary file, from its present position to its end. Reading it may block for as long as the file system takes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        # A pipe gives what is there; filling a whole piece could take for ever.
-        self._read_some: Callable[[int], bytes] = getattr(file, "read1", file.read)
+        self._read_some = _reader_of(file)
         self.length = file_length(file)
         self._start = _position(file)
         self._started = False

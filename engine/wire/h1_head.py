@@ -149,6 +149,8 @@ def parse_request_line(line: str) -> tuple[str, str, float]:
 def parse_status_line(line: str) -> tuple[float, str, str]:
     """Parse a status line without its CRLF into (version 1.0 or 1.1, three-digit status, reason) (RFC 9112 section 4).
 
+    The reason phrase comes without blanks around it.
+
     Raises:
         RemoteProtocolError: naming the fault.
     """
@@ -156,7 +158,7 @@ def parse_status_line(line: str) -> tuple[float, str, str]:
     if match is None:
         raise _line_fault("status line", line, line.partition(" ")[0])
     minor, status, reason = match.groups()
-    return (1.1 if minor == "1" else 1.0), status, reason or ""
+    return (1.1 if minor == "1" else 1.0), status, (reason or "").strip(" \t")
 
 
 def is_authority(text: str, port_needed: bool = False) -> bool:

@@ -167,6 +167,24 @@ class TestFiles:
             with pytest.raises(errors.BodyNotReplayable):
                 body.rewind()
 
+    @pytest.mark.parametrize("kind", [io.BytesIO, io.FileIO])
+    def test_a_reader_that_a_program_has_put_there_is_called(self, kind: type, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"abc")
+
+        class Loud(kind):  # type: ignore[misc]
+            def read(self, *size: Any) -> bytes:
+                return bytes(super().read(*size)).upper()
+
+        def quietly(*size: Any) -> bytes:
+            return open_file.read(*size).swapcase()
+
+        with Loud(b"abc" if kind is io.BytesIO else path) as loud:
+            assert read_all(make_body(loud, "blocking")) == b"ABC"
+        with path.open("rb") as file, path.open("rb") as open_file:
+            file.read = quietly
+            assert read_all(make_body(file, "blocking")) == b"ABC"
+
     def test_compressed_files(self) -> None:
         with gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(b"inside"))) as file:
             body = make_body(file, "blocking")  # type: ignore[arg-type]

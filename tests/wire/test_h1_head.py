@@ -193,7 +193,7 @@ def test_faults_of_a_request_line(line: str, status: int, fault: str) -> None:
         ("HTTP/1.0 404 Not Found", (1.0, "404", "Not Found")),
         ("HTTP/1.1 999 ", (1.1, "999", "")),
         ("HTTP/1.1 100", (1.1, "100", "")),
-        ("HTTP/1.1 200  two\tblanks \xe9", (1.1, "200", " two\tblanks \xe9")),
+        ("HTTP/1.1 200  two\tblanks \xe9 ", (1.1, "200", "two\tblanks \xe9")),
     ],
 )
 def test_status_lines(line: str, expected: tuple[float, str, str]) -> None:
