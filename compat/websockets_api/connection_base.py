@@ -123,9 +123,10 @@ class ConnectionBase:
     @property
     def request(self) -> Request | None:
         """The request of the handshake; None before there was one."""
-        core = self.protocol.core
-        if self._request is None and core is not None and core.request is not None:
-            self._request = to_request(core.request)
+        if self._request is None:
+            core = self.protocol.core
+            if core is not None and core.request is not None:
+                self._request = to_request(core.request)
         return self._request
 
     @request.setter
@@ -135,9 +136,10 @@ class ConnectionBase:
     @property
     def response(self) -> Response | None:
         """The response of the handshake; None before there was one."""
-        core = self.protocol.core
-        if self._response is None and core is not None and core.response is not None:
-            self._response = to_response(core.response, core.reason)
+        if self._response is None:
+            core = self.protocol.core
+            if core is not None and core.response is not None:
+                self._response = to_response(core.response, core.reason)
         return self._response
 
     @response.setter

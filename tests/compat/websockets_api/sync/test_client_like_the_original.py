@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from drivetrain.compat.websockets_api.datastructures import Headers
 from drivetrain.compat.websockets_api.exceptions import InvalidProxyMessage
-from drivetrain.compat.websockets_api.sync.client import connect
+from drivetrain.compat.websockets_api.http11 import Response
+from drivetrain.compat.websockets_api.sync.client import ClientConnection, connect
 from tests.support.servers import RawServer
 from tests.support.websocket_raw import accept_raw, read_until_close
 
@@ -47,3 +49,14 @@ def test_the_source_address_may_leave_things_open(address: Any) -> None:
             assert websocket.request is not None
             assert websocket.request.headers["X-Count"] == "5"
     assert len(heads) == 1
+
+
+def test_a_subclass_may_stand_for_a_connection() -> None:
+    """Test suites make such, with nothing but a response to look at."""
+
+    class Pretended(ClientConnection):
+        def __init__(self, response: Response) -> None:
+            self.response = response
+
+    response = Response(418, "teapot", Headers())
+    assert Pretended(response).response is response
