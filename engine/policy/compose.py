@@ -155,7 +155,9 @@ class Composer:
         path = uri.target if target is None else target
         pseudo = [(":method", method), (":scheme", uri.scheme), (":authority", uri.authority), (":path", path)]
         body = None if content is None else make_body(content, self._colour)
-        return Outgoing(method, uri, Headers.adopt(pseudo + fields), body, self._origins.key_for(uri, proxy))
+        outgoing = Outgoing(method, uri, Headers.adopt(pseudo + fields), body, self._origins.key_for(uri, proxy))
+        outgoing.continue_wait = self._continue_wait
+        return outgoing
 
     def _merge(self, fields: list[tuple[str, str]], headers: HeaderSource) -> Headers:
         given = Headers(headers)

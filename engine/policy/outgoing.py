@@ -35,7 +35,7 @@ class Outgoing:
         auth: authenticates it to its origin, None for nobody.
         key_for: makes keys for it, where its client does not.
         own_cookies: the Cookie field that the program gave, once that is told from the store's.
-        continue_wait: seconds to wait for 100 Continue when the headers announce that (RFC 9110 section 10.1.1).
+        continue_wait: seconds to wait for 100 Continue when the headers announce that (RFC 9110 section 10.1.1); 0 not to wait.
         is_websocket: whether it asks for a WebSocket: `meet` is then called before it is sent.
     """
 
@@ -88,7 +88,7 @@ class Outgoing:
     @property
     def waits_for_continue(self) -> bool:
         """Whether the body is held back until the server has said that it wants it."""
-        return self.headers.first_values().get("expect", "").lower() == "100-continue"
+        return self.continue_wait > 0 and self.headers.first_values().get("expect", "").lower() == "100-continue"
 
     @property
     def may_be_repeated(self) -> bool:

@@ -169,6 +169,25 @@ class TestPatience:
             client.close()
         assert 0.29 < elapsed.seconds < 1
 
+    @pytest.mark.parametrize("exactly", [False, True])
+    def test_not_at_all(self, clients: Clients, exactly: bool) -> None:
+        """Head and body come together then."""
+
+        def handler(connection: socket.socket) -> None:
+            assert b"100-continue" in read_head(connection)
+            connection.setblocking(False)
+            assert connection.recv(100) == b"body"
+            connection.sendall(OK)
+
+        with RawServer(handler) as server:
+            client = clients(expect_100_timeout=0)
+            if exactly:
+                fields = [("Expect", "100-continue"), ("Content-Length", "4")]
+                assert client.exchange("PUT", server.url, fields, b"body").read() == b"ok"
+            else:
+                assert client.put(server.url, content=b"body", headers=EXPECT).text == "ok"
+            client.close()
+
     def test_a_100_that_comes_late(self, clients: Clients) -> None:
         """It came after the body was begun: it changes nothing any more."""
 
