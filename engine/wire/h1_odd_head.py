@@ -3,8 +3,8 @@
 Laws:
 
 - lines may end in a line feed alone; the head ends with the first empty line, or where the connection ends;
-- a line that begins with a blank goes on with the field before, line end and all; at the first line that is no field the
-  fields end, whatever follows;
+- a line that begins with a blank goes on with the field before: line end and blanks become one blank (RFC 9112 section 5.2),
+  where `http.client` leaves them; at the first line that is no field the fields end, whatever follows;
 - a bare CR or NUL is never taken: what is a line end to one reader and none to another is how one response becomes two;
 - nothing here is for requests, nor for a connection that is to be used again.
 """
@@ -58,7 +58,7 @@ def _fields_of(lines: list[str]) -> list[Field]:
     for line in lines:
         if line[0] in " \t":
             if values is not None:
-                values.append(line)
+                values.append(line.strip())
             continue
         if line.startswith("From "):  # as in an mbox
             values = None
@@ -66,10 +66,10 @@ def _fields_of(lines: list[str]) -> list[Field]:
         if not _begins_field(line):
             break
         name, _, value = line.partition(":")
-        values = [value.lstrip(" \t")]
+        values = [value.strip()]
         if name:
             fields.append((name, values))
-    return [(name, "".join(parts).rstrip("\r\n")) for name, parts in fields]
+    return [(name, " ".join(filter(None, parts))) for name, parts in fields]
 
 
 def parse_odd_length(value: str) -> int | None:

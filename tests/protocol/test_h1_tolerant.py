@@ -41,7 +41,7 @@ def in_any_pieces(data: bytes, limits: H1Limits | None = None, ended: bool = Tru
     [
         (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", [("Content-Length", "2")], b"ok"),
         (b"HTTP/1.1 200 OK\nContent-Length: 4\n\nok\r\n\r\n", [("Content-Length", "4")], b"ok\r\n"),
-        (OK + b"A: 1\r\n b\r\nContent-Length: 2\r\n\r\nok", [("A", "1\r\n b"), ("Content-Length", "2")], b"ok"),
+        (OK + b"A: 1\r\n b\r\nContent-Length: 2\r\n\r\nok", [("A", "1 b"), ("Content-Length", "2")], b"ok"),
         (OK + b"A: 1\r\nnothing\r\nContent-Length: 1\r\n\r\nok", [("A", "1")], b"ok"),
         (OK + b"A: \x01\r\nContent-Length: 2\r\n\r\nok", [("A", "\x01"), ("Content-Length", "2")], b"ok"),
         (b"HTTP/1.1  200  OK\r\nContent-Length: 2\r\n\r\nok", [("Content-Length", "2")], b"ok"),

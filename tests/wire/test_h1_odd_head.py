@@ -29,7 +29,9 @@ def test_fields_are_those_of_http_client(first: str, lines: list[tuple[str, str]
     file.readline()
     expected = http.client.parse_headers(file)
     assert end == file.tell() == len(head)
-    assert parse_odd_head(data[:end].decode("latin-1")) == (1.1, "200", "OK", expected.items())
+    # Blanks at the ends and folds apart.
+    fields = [(name, " ".join(filter(None, map(str.strip, value.split("\n"))))) for name, value in expected.items()]
+    assert parse_odd_head(data[:end].decode("latin-1")) == (1.1, "200", "OK", fields)
 
 
 @given(st.lists(st.sampled_from([b"\r", b"\n", b"a"]), max_size=12), st.integers(0, 12), st.integers(0, 3))
