@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 
+from drivetrain.compat.field_names import fields_as_written
 from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.engine import Headers, Response
 
@@ -26,11 +27,12 @@ def _encoding_of(content_type: str) -> str | None:
     return get_encoding_from_headers(CaseInsensitiveDict({"content-type": content_type}))
 
 
-def _fill(target: CaseInsensitiveDict[str], headers: Headers) -> None:
+def _fill(target: CaseInsensitiveDict[str], headers: Headers, http_version: str) -> None:
     """Put the fields into requests' mapping, repeated ones joined by commas; pseudo-header fields stay out."""
     # Past the mapping's methods, as in `fields_of`.
     store: Any = target._store  # type: ignore[attr-defined]
-    for field in headers.raw_fields():
+    fields = headers.raw_fields() if http_version != "2" else fields_as_written(headers.raw_fields(), http_version)
+    for field in fields:
         name, value = field
         key = name.lower()
         if key in store:
@@ -51,7 +53,7 @@ def build_response(
     response = requests.Response()
     response.status_code = received.status
     headers = received.headers
-    _fill(response.headers, headers)
+    _fill(response.headers, headers, received.http_version)
     content_type = headers.get("content-type")
     response.encoding = None if content_type is None else _encoding_of(content_type)
     response.raw = raw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http.client import HTTPMessage
 
+from drivetrain.compat.field_names import fields_as_written
 from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.engine import Response
 
@@ -35,9 +36,8 @@ class OriginalResponse:
         """The header section, with every repeated field."""
         if self._message is None:
             message = HTTPMessage()
-            for name, value in self._response.headers.raw_fields():
-                if name[0] != ":":
-                    message.add_header(name, value)
+            for name, value in self.getheaders():
+                message.add_header(name, value)
             self._message = message
         return self._message
 
@@ -54,7 +54,7 @@ class OriginalResponse:
 
     def getheaders(self) -> list[tuple[str, str]]:
         """All fields, in order."""
-        return [field for field in self._response.headers.raw_fields() if field[0][0] != ":"]
+        return fields_as_written(self._response.headers.raw_fields(), self._response.http_version)
 
     def isclosed(self) -> bool:
         """True: the body is not read through this object."""

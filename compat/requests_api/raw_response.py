@@ -23,6 +23,7 @@ from urllib3.exceptions import HTTPError, ResponseNotChunked
 from urllib3.response import HTTPResponse
 from urllib3.util.retry import Retry
 
+from drivetrain.compat.field_names import fields_as_written
 from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.compat.requests_api.body_file import BodyFile
 from drivetrain.compat.requests_api.connection_view import ConnectionView
@@ -92,7 +93,7 @@ class RawResponse(HTTPResponse):
         parts = urlsplit(self._origin_url)
         super().__init__(
             body=self._file(),  # type: ignore[arg-type]
-            headers=HTTPHeaderDict(field for field in response.headers.raw_fields() if field[0][0] != ":"),
+            headers=HTTPHeaderDict(fields_as_written(response.headers.raw_fields(), response.http_version)),
             status=response.status,
             version=VERSION_NUMBERS[response.http_version],
             reason=response.reason,

@@ -17,6 +17,7 @@ from ..wire.headers import Headers
 
 __all__ = ["ConnectionInfo", "ResponseBase"]
 
+_VERSIONS = {1.0: "1.0", 1.1: "1.1", 2.0: "2"}
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 
 
@@ -76,8 +77,7 @@ class ResponseBase:
     @property
     def http_version(self) -> str:
         """The version the server spoke: "1.0", "1.1" or "2"."""
-        version = self._core.version
-        return "2" if version == 2 else str(version)
+        return _VERSIONS[self._core.version]
 
     @property
     def url(self) -> str:
