@@ -179,7 +179,19 @@ class TLSError(ConnectError):
 
 
 class CertificateError(TLSError):
-    """The peer's certificate was refused: untrusted, expired or for another name."""
+    """The peer's certificate was refused: untrusted, expired, for another name or not the one that was pinned.
+
+    Attributes:
+        hostname: the name that it is not for, where the engine found that out, not OpenSSL; else None.
+        names: then those that it is for.
+        fingerprint: its own, where another one was pinned; else None.
+        expected: that other one.
+    """
+
+    hostname: str | None = None
+    names: tuple[str, ...] = ()
+    fingerprint: str | None = None
+    expected: str | None = None
 
 
 class ProxyError(ConnectError):

@@ -396,9 +396,11 @@ def match_hostname(certificate: Mapping[str, Any], hostname: str) -> None:
         matched = any(kind == "DNS" and _matches_name(value, wanted) for kind, value in names)
     if not matched:
         valid_for = ", ".join(value.strip() for kind, value in names if kind in ("DNS", "IP Address"))
-        raise CertificateError(
+        error = CertificateError(
             f"the certificate is not valid for {hostname!r}, only for: {valid_for or 'no name at all'}"
         )
+        error.hostname, error.names = hostname, tuple(value for kind, value in names if kind in ("DNS", "IP Address"))
+        raise error
 
 
 def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -31,6 +31,7 @@ __all__ = [
     "ConnectAttempt",
     "Interrupted",
     "Listener",
+    "SocketOption",
     "TaskHandle",
     "Waiter",
 ]
@@ -38,6 +39,9 @@ __all__ = [
 T = TypeVar("T")
 Colour = Literal["blocking", "async"]
 FOREVER = math.inf
+
+SocketOption = tuple[int, int, int | bytes] | tuple[int, int, None, int]
+"""Level, name and value of an option, as `socket.socket.setsockopt` takes them."""
 
 
 class Address(NamedTuple):
@@ -262,11 +266,16 @@ class Backend(ABC):
         family: int,
         address: tuple[Any, ...] | str,
         local_address: tuple[Any, ...] | None = None,
+        socket_options: tuple[SocketOption, ...] | None = None,
     ) -> ConnectAttempt:
-        """Begin a non-blocking stream connection (TCP_NODELAY set on TCP) to a `socket`-style address and return at once.
+        """Begin a non-blocking stream connection to a `socket`-style address and return at once.
+
+        Args:
+            socket_options: set before it is bound and connected, in the place of TCP_NODELAY. What is no socket ignores them.
 
         Raises:
-            ConnectError: it failed immediately (no route, family not supported, bind refused).
+            ConnectError: it failed immediately (no route, family not supported, bind or option refused).
+            UsageError: an option is none.
         """
 
     @abstractmethod

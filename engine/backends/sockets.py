@@ -10,10 +10,20 @@ import os
 import socket
 from typing import Any, TypeVar
 
-from ..errors import ConnectError, NetworkError
-from .base import Address, ByteStream
+from ..errors import ConnectError, NetworkError, UsageError
+from .base import Address, ByteStream, SocketOption
 
-__all__ = ["CLOSED_HERE", "Opening", "SocketStream", "address_of", "is_connect_pending", "prepare", "translated"]
+__all__ = [
+    "CLOSED_HERE",
+    "Opening",
+    "SocketStream",
+    "address_of",
+    "has_nodelay",
+    "is_connect_pending",
+    "prepare",
+    "set_nodelay",
+    "translated",
+]
 
 CLOSED_HERE = "closed by this side"
 Error = TypeVar("Error", bound=NetworkError)
@@ -32,11 +42,24 @@ def translated(kind: type[Error], fault: OSError) -> Error:
 def prepare(sock: socket.socket) -> None:
     """Make `sock` non-blocking and, on TCP, send small segments at once (TCP_NODELAY)."""
     sock.setblocking(False)
+    set_nodelay(sock, True)
+
+
+def set_nodelay(sock: socket.socket, value: bool) -> None:
+    """Say whether small segments go out at once, where there are such."""
     if sock.family != getattr(socket, "AF_UNIX", None):
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, value)
         except OSError:
             pass  # not TCP, or (macOS) reset already: the next read or write will tell
+
+
+def has_nodelay(sock: socket.socket) -> bool:
+    """Whether small segments go out at once; so they do where nothing can be found out."""
+    try:
+        return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    except OSError:
+        return True
 
 
 def address_of(sock: socket.socket, name: Any) -> Address:
@@ -88,9 +111,11 @@ class Opening:
         family: `socket.AF_INET` or the like.
         address: where to, in numbers, as `socket.connect` takes it.
         local_address: where to bind first.
+        socket_options: see `Backend.start_connect`.
 
     Raises:
-        ConnectError: creating, binding or connecting failed at once.
+        ConnectError: creating, setting an option, binding or connecting failed at once.
+        UsageError: an option is none.
 
     Attributes:
         sock: the socket.
@@ -102,7 +127,9 @@ class Opening:
 
     __slots__ = ("_address", "done", "error", "must_retry", "sock")
 
-    def __init__(self, family: int, address: Any, local_address: Any) -> None:
+    def __init__(
+        self, family: int, address: Any, local_address: Any, socket_options: tuple[SocketOption, ...] | None = None
+    ) -> None:
         self._address = address
         self.done = self.must_retry = False
         self.error = 0
@@ -111,7 +138,11 @@ class Opening:
         except OSError as fault:
             raise translated(ConnectError, fault) from fault
         try:
-            prepare(self.sock)
+            if socket_options is None:
+                prepare(self.sock)
+            else:
+                self.sock.setblocking(False)
+                _set_options(self.sock, socket_options)
             if local_address is not None:
                 self.sock.bind(local_address)
             self._judge(self.sock.connect_ex(address))
@@ -166,3 +197,11 @@ class Opening:
     def close(self) -> None:
         """Release the socket. Idempotent."""
         self.sock.close()
+
+
+def _set_options(sock: socket.socket, options: tuple[SocketOption, ...]) -> None:
+    for option in options:
+        try:
+            sock.setsockopt(*option)
+        except (TypeError, OverflowError) as error:
+            raise UsageError(f"{option!r} is no socket option: {error}") from error

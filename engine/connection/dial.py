@@ -15,20 +15,24 @@ import os
 import re
 import socket
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
 from ..errors import ConnectError, ConnectTimeout, ResolveError, UsageError
 from ..protocol.happy_eyeballs import DEFAULT_HEAD_START, Race, order_addresses
 from ..tls import DEFAULT_ALPN, default_client_context, match_hostname
 from ..util import is_ip
+from .dialer import Dialer, dial_by
+from .fingerprints import match_fingerprint, parse_fingerprint
 from .resolve import ResolvedAddress, Resolver, literal_address, resolve
+from .shared_context import PrepareContext, prepared
 from .tls_stream import TlsStream, wrap_tls
 
 if TYPE_CHECKING:
     import ssl
 
-    from ..backends.base import Backend, ByteStream, ConnectAttempt
+    from ..backends.base import Backend, ByteStream, ConnectAttempt, SocketOption
 
 __all__ = ["DialOptions", "TlsOptions", "dial_tcp", "dial_unix", "parse_bind", "secure"]
 
@@ -52,17 +56,24 @@ class DialOptions:
         resolver: how to find a host's addresses, see `resolve.Resolver`; None asks the system.
         head_start: seconds that one address is tried alone before the next is tried beside it (RFC 8305).
         sock: a connected socket to use instead, once.
+        socket_options: (level, name, value) as `socket.setsockopt` takes them, set on every socket before it is bound and
+            connected. None for TCP_NODELAY; with a tuple, be it empty, only what it names is set.
+        dialer: asked before each connection how it is to be made, see `Dialer`.
 
     Raises:
-        UsageError: `bind` or `head_start` is malformed.
+        UsageError: `bind`, `head_start` or an option is malformed.
     """
 
     bind: str | None = None
     resolver: Resolver = field(default=None, hash=False)
     head_start: float = DEFAULT_HEAD_START
     sock: socket.socket | None = None
+    socket_options: tuple[SocketOption, ...] | None = None
+    dialer: Dialer | None = None
 
     def __post_init__(self) -> None:
+        if self.socket_options is not None:
+            object.__setattr__(self, "socket_options", tuple(map(_checked_option, self.socket_options)))
         if self.bind is not None:
             parse_bind(self.bind)
         Race[Any]((), self.head_start)  # refuses what is no number of seconds
@@ -78,24 +89,43 @@ class TlsOptions:
             certificate is still verified for the host. A str: that name, for which the certificate is then verified as
             well, as in curl and urllib3.
         verify_host: verify the certificate for this name or IP address instead. When it differs from a name that is sent,
-            a given context must have `check_hostname` off, for OpenSSL knows one name only; the check is made here.
+            a given context must have `check_hostname` off, for OpenSSL knows one name only; the check is made here. True:
+            for the name that is sent or else the host, also where a given context has `check_hostname` off.
+        fingerprint: the certificate's own, in hexadecimal digits with or without colons: SHA-256, or, for those who have no
+            better, SHA-1 or MD5. It stands in the place of names, of which none is verified then. The chain is verified as
+            the context says: a given one must have `check_hostname` off.
+        prepare: called with the given context immediately before each session is made of it, one call at a time for all
+            who do so, for contexts that others set otherwise meanwhile.
         alpn: the protocols to offer; empty for those of `context`. A given context is set to them for the moment in which
             a session is made of it, and to http/1.1 afterwards.
 
     Raises:
-        UsageError: a name is not a host name or IP address in ASCII form.
+        UsageError: a name is not a host name or IP address in ASCII form, or the fingerprint is none.
     """
 
     context: ssl.SSLContext | None = None
     sendname: str | bool = True
-    verify_host: str | None = None
+    verify_host: str | Literal[True] | None = None
     alpn: tuple[str, ...] = DEFAULT_ALPN
+    fingerprint: str | None = None
+    prepare: PrepareContext | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.sendname, str):
             _certificate_name(self.sendname)
-        if self.verify_host is not None:
+        if isinstance(self.verify_host, str):
             _certificate_name(self.verify_host)
+        if self.fingerprint is not None:
+            object.__setattr__(self, "fingerprint", parse_fingerprint(self.fingerprint))
+
+
+def _checked_option(option: Any) -> Any:
+    values: tuple[Any, ...] = tuple(option) if isinstance(option, (tuple, list)) else ()
+    if len(values) == 3 and isinstance(values[2], (bytearray, memoryview)):
+        values = (*values[:2], bytes(values[2]))
+    if len(values) in (3, 4) and all(isinstance(value, (int, bytes, NoneType)) for value in values):
+        return values
+    raise UsageError(f"a socket option is (level, name, value), not {option!r}")
 
 
 def parse_bind(bind: str) -> ResolvedAddress:
@@ -142,7 +172,7 @@ async def dial_tcp(backend: Backend, host: str, port: int, options: DialOptions,
         ResolveError: the host has no address.
         ConnectError: no address could be reached; `errno` is that of the most telling failure.
         ConnectTimeout: no connection was made by the deadline.
-        UsageError: the port is out of range.
+        UsageError: the port is out of range, or a socket option is none.
         TypeError: the resolver is of the wrong colour.
     """
     if options.sock is not None:
@@ -153,9 +183,13 @@ async def dial_tcp(backend: Backend, host: str, port: int, options: DialOptions,
     if not 0 <= port <= 0xFFFF:
         raise UsageError(f"port {port} is not a number from 0 to 65535")
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    connect = None if options.dialer is None else options.dialer(host, port)
+    if connect is not None:
+        return await dial_by(backend, connect, target, deadline)
     addresses = order_addresses(await resolve(backend, host, port, options.resolver, deadline))
+    wanted = options.socket_options
     if options.bind is None:
-        return await _connect(backend, Race(addresses, options.head_start), None, target, deadline)
+        return await _connect(backend, Race(addresses, options.head_start), None, target, deadline, wanted)
     family, local = parse_bind(options.bind)
     addresses = [pair for pair in addresses if pair[0] == family]
     if not addresses:
@@ -163,7 +197,7 @@ async def dial_tcp(backend: Backend, host: str, port: int, options: DialOptions,
         raise ConnectError(errno.EAFNOSUPPORT, text)
     # Two sockets cannot be bound to one port at the same time: then no race.
     head_start = float("inf") if local[1] else options.head_start
-    return await _connect(backend, Race(addresses, head_start), local, target, deadline)
+    return await _connect(backend, Race(addresses, head_start), local, target, deadline, wanted)
 
 
 async def dial_unix(backend: Backend, path: str | os.PathLike[str], deadline: float) -> ByteStream:
@@ -180,12 +214,17 @@ async def dial_unix(backend: Backend, path: str | os.PathLike[str], deadline: fl
 
 
 async def _connect(
-    backend: Backend, race: Race[Any], local: tuple[Any, ...] | None, target: str, deadline: float
+    backend: Backend,
+    race: Race[Any],
+    local: tuple[Any, ...] | None,
+    target: str,
+    deadline: float,
+    wanted: tuple[SocketOption, ...] | None = None,
 ) -> ByteStream:
     running: dict[ConnectAttempt, int] = {}
     try:
         while not race.is_over:
-            _start_due(backend, race, local, running)
+            _start_due(backend, race, local, running, wanted)
             if not running:
                 continue  # everything failed at once: the next is due, or the race is over
             ended = await backend.wait_any_connect(list(running), min(deadline, race.next_start))
@@ -206,12 +245,16 @@ async def _connect(
 
 
 def _start_due(
-    backend: Backend, race: Race[Any], local: tuple[Any, ...] | None, running: dict[ConnectAttempt, int]
+    backend: Backend,
+    race: Race[Any],
+    local: tuple[Any, ...] | None,
+    running: dict[ConnectAttempt, int],
+    wanted: tuple[SocketOption, ...] | None,
 ) -> None:
     while (number := race.start_next(backend.now())) is not None:
         family, address = race.addresses[number]
         try:
-            running[backend.start_connect(family, address, local)] = number
+            running[backend.start_connect(family, address, local, wanted)] = number
         except ConnectError as error:
             race.failed(number, error)
 
@@ -257,13 +300,14 @@ async def secure(backend: Backend, stream: ByteStream, tls: TlsOptions, host: st
         deadline: on the backend's clock.
 
     Raises:
-        CertificateError: the certificate is not to be trusted, or is for another name.
+        CertificateError: the certificate is not to be trusted, is for another name, or is not the one that was pinned.
         TLSError: the handshake failed.
         ConnectTimeout: it was not done by the deadline.
         UsageError: the options contradict each other.
     """
     try:
-        context, sent, checked_here = _plan_names(tls, host)
+        with prepared(tls.context, tls.prepare):
+            context, sent, checked_here = _plan_names(tls, host)
         secured = await wrap_tls(
             stream,
             context,
@@ -272,8 +316,11 @@ async def secure(backend: Backend, stream: ByteStream, tls: TlsOptions, host: st
             guard=backend.create_guard(),
             deadline=deadline,
             alpn=tls.alpn if tls.context is not None else (),
-            name_is_checked_later=checked_here is not None,
+            name_is_checked_later=checked_here is not None or tls.fingerprint is not None,
+            prepare=tls.prepare,
         )
+        if tls.fingerprint is not None:
+            match_fingerprint(secured.ssl_object.getpeercert(True), tls.fingerprint)
         if checked_here is not None:
             match_hostname(secured.ssl_object.getpeercert() or {}, checked_here)
     except BaseException:
@@ -290,11 +337,13 @@ def _plan_names(tls: TlsOptions, host: str) -> tuple[ssl.SSLContext, str | None,
     """
     real = _certificate_name(host)
     sent = real if tls.sendname is True else _certificate_name(tls.sendname) if tls.sendname else None
-    wanted = _certificate_name(tls.verify_host) if tls.verify_host is not None else sent or real
+    wanted = _certificate_name(tls.verify_host) if isinstance(tls.verify_host, str) else sent or real
     if sent is None or is_ip(sent):  # nothing will be sent, so OpenSSL may be told any address
         sent = wanted if is_ip(wanted) else None
     by_hand = sent is None or wanted.lower() != sent.lower()
     context = tls.context
+    if tls.fingerprint is not None:
+        return _plan_pin(tls, sent)
     if context is None:
         context = default_client_context(alpn=tls.alpn, check_hostname=not by_hand)
         return context, sent, wanted if by_hand else None
@@ -305,6 +354,17 @@ def _plan_names(tls: TlsOptions, host: str) -> tuple[ssl.SSLContext, str | None,
     if by_hand and context.check_hostname and sent is not None:
         raise UsageError(f"to send the name {sent!r} and verify {wanted!r}, the context must have check_hostname off")
     return context, sent, wanted if by_hand or not context.check_hostname else None
+
+
+def _plan_pin(tls: TlsOptions, sent: str | None) -> tuple[ssl.SSLContext, str | None, str | None]:
+    context = tls.context
+    if tls.verify_host is not None:
+        raise UsageError("a certificate is pinned by its fingerprint or verified for a name, not both")
+    if context is None:
+        context = default_client_context(alpn=tls.alpn, check_hostname=False)
+    elif context.check_hostname:
+        raise UsageError("to pin a certificate by its fingerprint, the context must have check_hostname off")
+    return context, None if sent is not None and is_ip(sent) else sent, None
 
 
 def _certificate_name(host: str) -> str:

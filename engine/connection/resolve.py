@@ -3,6 +3,9 @@
 In this order: an IP address needs no lookup; then the caller's own resolver is asked; then names under `.localhost` stand
 for the loopback addresses (RFC 6761 section 6.3); then the system's resolver is asked, off the event loop. The order within
 the result is the resolver's: `protocol.happy_eyeballs.order_addresses` makes a race of it.
+
+A function that a program has put in the place of `socket.getaddrinfo` is asked about all hosts that the caller's resolver is
+not asked about, addresses too, as others ask it: (host as text, port, family, type).
 """
 
 from __future__ import annotations
@@ -82,14 +85,22 @@ async def resolve(backend: Backend, host: str, port: int, resolver: Resolver, de
     if not host:
         raise UsageError("the host is empty")  # getaddrinfo would take it for this machine
     literal = literal_address(host, port)
-    if literal is not None:
+    is_replaced = _is_replaced(socket.getaddrinfo)
+    if literal is not None and not is_replaced:
         return [literal]
     check_resolver(resolver, backend.colour)
     given: Sequence[str] | None = None
-    if isinstance(resolver, Mapping):
+    if literal is not None:
+        pass
+    elif isinstance(resolver, Mapping):
         given = _look_up(resolver, host, port)
     elif resolver is not None:
         given = await _ask_function(backend, host, port, resolver, deadline)
+    if given is None and is_replaced:
+        found = await _off_loop(backend, functools.partial(_ask_replacement, host, port), host, deadline)
+        if not found:
+            raise ResolveError(f"cannot resolve {host!r}: it has no address")
+        return found
     if given is None and host.rstrip(".").lower().endswith(".localhost"):
         given = _LOOPBACK
     if given is None:
@@ -234,6 +245,21 @@ def _ask_system(host: str, port: int) -> list[ResolvedAddress]:
     except (UnicodeError, ValueError, OverflowError) as error:  # a NUL in the name, a port that is none
         raise ResolveError(f"cannot resolve {host!r}: {error}") from error
     return found
+
+
+def _is_replaced(function: object) -> bool:
+    return getattr(function, "__globals__", None) is not vars(socket)
+
+
+def _ask_replacement(host: str, port: int) -> list[ResolvedAddress]:
+    try:
+        found = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+        return [(family, address) for family, _, _, _, address in found if family in _FAMILIES]
+    except OSError as error:
+        text = f"cannot resolve {host!r}: {error.strerror or error}"
+        raise (ResolveError(text) if error.errno is None else ResolveError(error.errno, text)) from error
+    except UnicodeError as error:
+        raise ResolveError(f"cannot resolve {host!r}: {error}") from error
 
 
 def _getaddrinfo(name: bytes, port: int, flags: int) -> list[ResolvedAddress]:

@@ -23,20 +23,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from .. import errors
 from ..backends.base import FOREVER, ByteStream
-from ..errors import (
-    CertificateError,
-    ConnectTimeout,
-    LocalProtocolError,
-    NetworkError,
-    ReadError,
-    Timeout,
-    TLSError,
-    UsageError,
-    WriteError,
-)
+from ..errors import CertificateError, ConnectTimeout, NetworkError, ReadError, Timeout, TLSError, WriteError
 from ..tls import offering
 from .layered_stream import LayeredStream
+from .shared_context import PrepareContext, prepared
+from .tls_session import new_session
 
 __all__ = ["TlsStream", "wrap_tls"]
 
@@ -57,6 +50,7 @@ async def wrap_tls(
     deadline: float,
     name_is_checked_later: bool = False,
     alpn: Sequence[str] = (),
+    prepare: PrepareContext | None = None,
 ) -> TlsStream:
     """Do a TLS handshake over `stream`, which belongs to the result from then on and is closed when the handshake fails.
 
@@ -64,13 +58,13 @@ async def wrap_tls(
         stream: the connection below.
         context: settings, certificates and trust.
         server_side: which end this is.
-        server_hostname: the name (or address) the peer's certificate must be for, sent as SNI when it is a name. With
-            None no name is sent and OpenSSL verifies none.
+        server_hostname: the name (or address) the peer's certificate must be for, sent as SNI when it is a name. None: none.
         name_is_checked_later: the caller verifies the name itself after the handshake. Without it a client refuses None
-            with a context that has `check_hostname` set, because `SSLObject` would not (`SSLSocket` does).
+            with a context that has `check_hostname` set.
         guard: from `Backend.create_guard`, for this stream alone.
         alpn: the protocols to offer with a context that others may be using, best first; empty for what it offers itself.
-        deadline: on the backend's clock, for the whole handshake.
+        prepare: see `prepared`.
+        deadline: on the backend's clock.
 
     Raises:
         CertificateError: the peer's certificate was refused.
@@ -79,9 +73,8 @@ async def wrap_tls(
         UsageError: context and name do not fit.
     """
     try:
-        if not server_side and server_hostname is None and context.check_hostname and not name_is_checked_later:
-            raise UsageError("a TLS client that verifies host names must be told the name")
-        wrapped = TlsStream(stream, context, server_side, server_hostname, guard, alpn)
+        with prepared(context, prepare):
+            wrapped = TlsStream(stream, context, server_side, server_hostname, guard, alpn, name_is_checked_later)
         await wrapped._handshake(deadline)
     except BaseException:
         stream.close()
@@ -141,19 +134,22 @@ class TlsStream(LayeredStream):
         server_hostname: str | None,
         guard: AbstractContextManager[Any],
         alpn: Sequence[str] = (),
+        name_is_checked_later: bool = False,
     ) -> None:
         super().__init__(stream)
         self._guard = guard
         self._pid = os.getpid()
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        try:
-            with offering(context, alpn):
-                self._ssl = context.wrap_bio(
-                    self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
-                )
-        except (ValueError, ssl.SSLError) as fault:  # not a name, or the other side's kind of context
-            raise UsageError(f"TLS with {server_hostname!r}: {fault}") from fault
+        with offering(context, alpn):
+            self._ssl = new_session(
+                context,
+                self._incoming,
+                self._outgoing,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                name_is_checked_later=name_is_checked_later,
+            )
         self._plain = b""  # decrypted and not received yet
         self._stale = False  # there may be records in `_incoming` or in OpenSSL that were not decrypted yet
         self._ended = self._eof_said = self._closed = False
@@ -295,7 +291,7 @@ class TlsStream(LayeredStream):
                 raise WriteError("closed by this side")
             known = min(len(self._unreported), len(data))
             if known and bytes(memoryview(data)[:known]) != self._unreported[:known]:
-                raise LocalProtocolError("the bytes that were not reported as sent must be sent again")
+                raise errors.LocalProtocolError("the bytes that were not reported as sent must be sent again")
             if not self._unreported:
                 while self._ciphertext:
                     if not await self._push(deadline, or_readable):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from ..backends.base import Backend
+from ..backends.base import Backend, SocketOption
 from ..connection.connector import CLIENT_H2_LIMITS, ConnectionLimits, alpn_for
 from ..connection.dial import DialOptions, TlsOptions
+from ..connection.dialer import Dialer
 from ..connection.pool_limits import PoolLimits
+from ..connection.shared_context import PrepareContext
 from ..errors import UsageError
 from ..protocol.h1 import DEFAULT_LIMITS
 from ..protocol.h1_limits import H1Limits
@@ -56,7 +58,15 @@ class ClientOptions:
         cert: a client certificate: a path, (certificate, key), (certificate, key, password), or PEM text or bytes.
         ssl_context: a ready context, instead of `verify` and `cert`. What it offers by ALPN is set according to `version`.
         sendname: the TLS server name: True for the host, False to send none, or a name.
-        bind: local address to connect from, "addr", "addr:port" or "[v6]:port".
+        verify_host: verify certificates for this name or address instead of that of the host or `sendname`; see `TlsOptions`.
+        fingerprint: of the only certificate to accept, in hexadecimal digits (SHA-256; SHA-1 and MD5 are known): whatever
+            name it is for, and if its chain is trusted. A given `ssl_context` must have `check_hostname` off.
+        prepare_context: called with `ssl_context` before each connection that it is used for, one at a time; see `TlsOptions`.
+        bind: local address to connect from, "addr", "addr:port" or "[v6]:port", to origins and proxies.
+        socket_options: (level, name, value) as `socket.setsockopt` takes them, set on the sockets of all TCP connections
+            before they are bound and connected. None for TCP_NODELAY; with others, be there none, only those are set.
+        dialer: asked with (host, port) before each TCP connection; returns None to leave it to the client, or a function
+            that is given the seconds left (None for no limit) and returns a connected socket.
         resolver: a mapping like curl's --resolve ({"host[:port]": address or addresses}) or a function
             (host, port) -> addresses, instead of the system's resolver.
         unix_socket: path of a socket that every request goes to; no proxy is used then.
@@ -68,10 +78,12 @@ class ClientOptions:
             "https", "all" and "no_proxy", a `Proxies`; True for what the environment says, False for none.
         proxy_auth: how to authenticate to HTTP proxies, beside the credentials in a proxy's URI.
         proxy_ssl_context: for proxies of the scheme https, instead of the default trust.
+        proxy_verify_host, proxy_fingerprint: as those without "proxy", for proxies of the scheme https.
         proxy_http2: offer HTTP/2 to https proxies, for tunnels.
         auth: how to authenticate to origins: an `Auth`, or (user, password) for Basic.
         retries: when to send again; by default never, beyond what is always safe.
-        expect_100_timeout: seconds to wait for 100 Continue where a request says Expect, before its body is sent anyway.
+        expect_100_timeout: seconds to wait for 100 Continue where a request says Expect, before its body is sent anyway; 0 not
+            to wait.
         head_start: seconds an address family is tried alone before the next joins (RFC 8305).
         pool: limits of the connection pool.
         limits: limits on what HTTP/1 servers may send.
@@ -80,6 +92,8 @@ class ClientOptions:
         accept_ragged_end: see `H1Connection`.
         tolerate_weak_tls: fall back to HTTP/1.1 where the server agreed to HTTP/2 but TLS is too weak for it (below 1.2, or a
             cipher of RFC 9113 appendix A); otherwise that is an error.
+        tolerate_odd_responses: take responses of HTTP/1 that RFC 9112 forbids and `http.client` takes: bare line feeds, folded
+            lines, Transfer-Encoding beside Content-Length, … Their connections end with them.
     """
 
     headers: HeaderSource | None = None
@@ -95,7 +109,12 @@ class ClientOptions:
     cert: Any = None
     ssl_context: ssl.SSLContext | None = None
     sendname: str | bool = True
+    verify_host: str | Literal[True] | None = None
+    fingerprint: str | None = None
+    prepare_context: PrepareContext | None = None
     bind: str | None = None
+    socket_options: Sequence[SocketOption] | None = None
+    dialer: Dialer | None = None
     resolver: Any = None
     unix_socket: str | None = None
     sock: socket.socket | None = None
@@ -105,6 +124,8 @@ class ClientOptions:
     proxies: ProxiesSource = True
     proxy_auth: AuthSource = None
     proxy_ssl_context: ssl.SSLContext | None = None
+    proxy_verify_host: str | Literal[True] | None = None
+    proxy_fingerprint: str | None = None
     proxy_http2: bool = False
     auth: AuthSource = None
     retries: Retries = NO_RETRIES
@@ -115,6 +136,7 @@ class ClientOptions:
     decoding_limits: DecodingLimits = DEFAULT_DECODING_LIMITS
     accept_ragged_end: bool = False
     tolerate_weak_tls: bool = False
+    tolerate_odd_responses: bool = False
 
     def make_agent(self, backend: Backend) -> UserAgent:
         """A request loop with these settings on `backend`."""
@@ -124,21 +146,45 @@ class ClientOptions:
         if context is not None and (self.verify is not True or self.cert is not None):
             raise UsageError("give either ssl_context, or verify and cert")
         if context is None and (self.verify is not True or self.cert is not None):
-            context = new_client_context(verify=self.verify, cert=self.cert)
+            named = self.fingerprint is None
+            context = new_client_context(verify=self.verify, cert=self.cert, check_hostname=named)
         origins = Origins(
-            TlsOptions(context=context, sendname=self.sendname, alpn=alpn_for(self.version)),
-            DialOptions(bind=self.bind, resolver=self.resolver, head_start=self.head_start, sock=self.sock),
+            TlsOptions(
+                context=context,
+                sendname=self.sendname,
+                verify_host=self.verify_host,
+                alpn=alpn_for(self.version),
+                fingerprint=self.fingerprint,
+                prepare=self.prepare_context,
+            ),
+            self._dial_options(),
             version=self.version,
             unix_path=self.unix_socket,
             accept_ragged_end=self.accept_ragged_end,
             upgrade=self.upgrade_h2c,
             tolerate_weak_tls=self.tolerate_weak_tls,
-            proxy_tls=TlsOptions(self.proxy_ssl_context, alpn=alpn_for(None if self.proxy_http2 else 1.1)),
+            tolerate_odd_responses=self.tolerate_odd_responses,
+            proxy_tls=TlsOptions(
+                self.proxy_ssl_context,
+                verify_host=self.proxy_verify_host,
+                alpn=alpn_for(None if self.proxy_http2 else 1.1),
+                fingerprint=self.proxy_fingerprint,
+            ),
         )
         limits = ConnectionLimits(self.limits, self.h2_limits)
         agent = UserAgent(backend, origins, self.pool, limits, self.decoding_limits)
         agent.rules = self._make_rules(context is None or verifies_hosts(context))
         return agent
+
+    def _dial_options(self) -> DialOptions:
+        return DialOptions(
+            bind=self.bind,
+            resolver=self.resolver,
+            head_start=self.head_start,
+            sock=self.sock,
+            socket_options=None if self.socket_options is None else tuple(self.socket_options),
+            dialer=self.dialer,
+        )
 
     def _make_rules(self, is_verified: bool) -> Rules:
         return Rules(

@@ -367,7 +367,7 @@ class RecordingBackend(MemoryBackend):
         self.abandoned: list[str] = []
 
     def start_connect(
-        self, family: int, address: tuple[Any, ...] | str, local_address: tuple[Any, ...] | None = None
+        self, family: int, address: tuple[Any, ...] | str, local_address: tuple[Any, ...] | None = None, *more: Any
     ) -> ConnectAttempt:
         self.begun.append((self.now(), address[0]))
         attempt = super().start_connect(family, address, local_address)

@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 
 from drivetrain.engine.backends.base import FOREVER, Backend
+from drivetrain.engine.connection import resolve as resolve_module
 from drivetrain.engine.connection.resolve import (
     HostMap,
     ResolvedAddress,
@@ -61,6 +62,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, list[str] | int]:
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(resolve_module, "_is_replaced", lambda function: False)
     return known
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar, cast
 
-from ..base import Backend, ByteStream, Colour, ConnectAttempt, Listener, TaskHandle, Waiter
+from ..base import Backend, ByteStream, Colour, ConnectAttempt, Listener, SocketOption, TaskHandle, Waiter
 from .connect import AsyncioConnectAttempt, adopt, wait_any
 from .listener import AsyncioListener
 from .tasks import AsyncioTask, AsyncioWaiter, Call
@@ -57,10 +57,14 @@ class AsyncioBackend(Backend):
         return AsyncioTask(coroutine, name)
 
     def start_connect(
-        self, family: int, address: tuple[Any, ...] | str, local_address: tuple[Any, ...] | None = None
+        self,
+        family: int,
+        address: tuple[Any, ...] | str,
+        local_address: tuple[Any, ...] | None = None,
+        socket_options: tuple[SocketOption, ...] | None = None,
     ) -> ConnectAttempt:
         """See `Backend.start_connect`."""
-        return AsyncioConnectAttempt(asyncio.get_running_loop(), family, address, local_address)
+        return AsyncioConnectAttempt(asyncio.get_running_loop(), family, address, local_address, socket_options)
 
     async def wait_any_connect(self, attempts: list[ConnectAttempt], deadline: float) -> ConnectAttempt | None:
         """See `Backend.wait_any_connect`."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ConnectError
-from ..base import Address, ByteStream, ConnectAttempt
-from ..sockets import Opening, prepare, translated
+from ..base import Address, ByteStream, ConnectAttempt, SocketOption
+from ..sockets import Opening, has_nodelay, prepare, set_nodelay, translated
 from .readiness import INTERVAL, Watch
 from .stream import AsyncioStream
 from .timing import Signal
@@ -17,10 +17,18 @@ from .timing import Signal
 __all__ = ["AsyncioConnectAttempt", "adopt", "wait_any"]
 
 
-async def adopt(loop: asyncio.AbstractEventLoop, sock: socket.socket, peer: Address | None = None) -> AsyncioStream:
-    """Give a connected socket a transport; the socket is closed when that fails or is cancelled."""
+async def adopt(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, peer: Address | None = None, is_prepared: bool = False
+) -> AsyncioStream:
+    """Give a connected socket a transport; the socket is closed when that fails or is cancelled.
+
+    Args:
+        is_prepared: whether it is non-blocking and has its options, which stay as they are.
+    """
     try:
-        prepare(sock)
+        if not is_prepared:
+            prepare(sock)
+        nodelay = has_nodelay(sock)
         if sock.family == getattr(socket, "AF_UNIX", None):
             _, stream = await loop.create_unix_connection(lambda: AsyncioStream(loop, peer), sock=sock)
         else:
@@ -31,6 +39,8 @@ async def adopt(loop: asyncio.AbstractEventLoop, sock: socket.socket, peer: Addr
     except BaseException:
         sock.close()
         raise
+    if not nodelay:
+        set_nodelay(sock, False)  # transports turn it on
     return stream
 
 
@@ -39,9 +49,16 @@ class AsyncioConnectAttempt(ConnectAttempt):
 
     __slots__ = ("_loop", "_opening", "_timer", "_watch", "waiter")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, family: int, address: Any, local_address: Any) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        family: int,
+        address: Any,
+        local_address: Any,
+        socket_options: tuple[SocketOption, ...] | None,
+    ) -> None:
         self._loop = loop
-        self._opening = Opening(family, address, local_address)
+        self._opening = Opening(family, address, local_address, socket_options)
         self._watch: Watch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.waiter: Signal | None = None
@@ -75,7 +92,7 @@ class AsyncioConnectAttempt(ConnectAttempt):
 
     async def take(self) -> ByteStream:
         """See `ConnectAttempt.take`."""
-        return await adopt(self._loop, self._opening.take())
+        return await adopt(self._loop, self._opening.take(), is_prepared=True)
 
     def abandon(self) -> None:
         """See `ConnectAttempt.abandon`."""

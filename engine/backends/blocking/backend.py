@@ -9,7 +9,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar, cast
 
-from ..base import Backend, ByteStream, Colour, ConnectAttempt, Listener, TaskHandle, Waiter
+from ..base import Backend, ByteStream, Colour, ConnectAttempt, Listener, SocketOption, TaskHandle, Waiter
+from ..clock import Clock
 from .connect import BlockingConnectAttempt, wait_any
 from .listener import BlockingListener
 from .stream import BlockingStream
@@ -26,7 +27,7 @@ class BlockingBackend(Backend):
 
     colour: ClassVar[Colour] = "blocking"
     # No frame of ours around what is called several times a request.
-    now = staticmethod(time.monotonic)
+    now = staticmethod(Clock.now)
 
     def create_guard(self) -> AbstractContextManager[Any]:
         """See `Backend.create_guard`."""
@@ -38,7 +39,7 @@ class BlockingBackend(Backend):
 
     async def sleep_until(self, deadline: float) -> None:
         """See `Backend.sleep_until`."""
-        while (left := deadline - time.monotonic()) > 0:
+        while (left := deadline - self.now()) > 0:
             time.sleep(min(left, _LONGEST_SLEEP))  # noqa: ASYNC251 - to block is what this backend is for
 
     async def run_blocking(self, function: Callable[[], T], deadline: float) -> T:
@@ -50,10 +51,14 @@ class BlockingBackend(Backend):
         return BlockingTask(coroutine, name)
 
     def start_connect(
-        self, family: int, address: tuple[Any, ...] | str, local_address: tuple[Any, ...] | None = None
+        self,
+        family: int,
+        address: tuple[Any, ...] | str,
+        local_address: tuple[Any, ...] | None = None,
+        socket_options: tuple[SocketOption, ...] | None = None,
     ) -> ConnectAttempt:
         """See `Backend.start_connect`."""
-        return BlockingConnectAttempt(family, address, local_address)
+        return BlockingConnectAttempt(family, address, local_address, socket_options)
 
     async def wait_any_connect(self, attempts: list[ConnectAttempt], deadline: float) -> ConnectAttempt | None:
         """See `Backend.wait_any_connect`."""

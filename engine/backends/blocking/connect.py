@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..base import ByteStream, ConnectAttempt
+from ..base import ByteStream, ConnectAttempt, SocketOption
 from ..sockets import Opening
 from .readiness import LONGEST_MS, WRITE, create_poller, milliseconds_until
 from .stream import BlockingStream
@@ -20,12 +20,14 @@ class BlockingConnectAttempt(ConnectAttempt):
 
     __slots__ = ("opening",)
 
-    def __init__(self, family: int, address: Any, local_address: Any) -> None:
-        self.opening = Opening(family, address, local_address)
+    def __init__(
+        self, family: int, address: Any, local_address: Any, socket_options: tuple[SocketOption, ...] | None
+    ) -> None:
+        self.opening = Opening(family, address, local_address, socket_options)
 
     async def take(self) -> ByteStream:
         """See `ConnectAttempt.take`."""
-        return BlockingStream(self.opening.take())
+        return BlockingStream(self.opening.take(), is_prepared=True)
 
     def abandon(self) -> None:
         """See `ConnectAttempt.abandon`."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import select
 import selectors
 import socket
-import time
 from typing import Protocol
 
 from ..base import FOREVER
+from ..clock import Clock
 
 __all__ = ["LONGEST_MS", "READ", "WRITE", "Poller", "create_poller", "milliseconds_until"]
 
@@ -56,5 +56,5 @@ def milliseconds_until(deadline: float) -> float | None:
     """How long to poll: None for ever, 0 for a look when the deadline has passed, never more than the system takes."""
     if deadline == FOREVER:
         return None
-    left = (deadline - time.monotonic()) * 1000
+    left = (deadline - Clock.now()) * 1000
     return 0 if left < 0 else min(left, LONGEST_MS)

@@ -39,6 +39,7 @@ class BlockingStream(SocketStream):
     Args:
         sock: a connected socket; the stream owns it from now on.
         peer: the peer's address where it is known, as `accept` returns it.
+        is_prepared: whether it is non-blocking and has its options.
     """
 
     __slots__ = (
@@ -59,8 +60,9 @@ class BlockingStream(SocketStream):
         "_sock",
     )
 
-    def __init__(self, sock: socket.socket, peer: Address | None = None) -> None:
-        prepare(sock)
+    def __init__(self, sock: socket.socket, peer: Address | None = None, is_prepared: bool = False) -> None:
+        if not is_prepared:
+            prepare(sock)
         self._sock = sock
         self._send = sock.send
         self._recv = sock.recv

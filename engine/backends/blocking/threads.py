@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Coroutine
-from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from ...errors import Timeout
 from ..base import FOREVER, TaskHandle, Waiter
+from ..clock import Clock
 from .driver import run
 
 __all__ = ["BlockingTask", "BlockingWaiter", "call_by", "seconds_until"]
@@ -20,7 +20,7 @@ def seconds_until(deadline: float) -> float:
     """How long a lock or thread may be waited for: -1 for ever (as `Lock.acquire` has it), otherwise 0 or more."""
     if deadline == FOREVER:
         return -1
-    return min(max(deadline - monotonic(), 0.0), threading.TIMEOUT_MAX)
+    return min(max(deadline - Clock.now(), 0.0), threading.TIMEOUT_MAX)
 
 
 class BlockingWaiter(Waiter):

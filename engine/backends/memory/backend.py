@@ -9,7 +9,18 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar, TypeVar, cast
 
 from ...errors import UsageError
-from ..base import FOREVER, Address, Backend, ByteStream, Colour, ConnectAttempt, Listener, TaskHandle, Waiter
+from ..base import (
+    FOREVER,
+    Address,
+    Backend,
+    ByteStream,
+    Colour,
+    ConnectAttempt,
+    Listener,
+    SocketOption,
+    TaskHandle,
+    Waiter,
+)
 from .network import MemoryConnectAttempt, MemoryListener, MemoryNetwork
 from .scheduler import Event, Scheduler
 from .stream import MemoryStream
@@ -107,7 +118,11 @@ class MemoryBackend(Backend):
         return self._scheduler.spawn(coroutine, name)
 
     def start_connect(
-        self, family: int, address: tuple[Any, ...] | str, local_address: tuple[Any, ...] | None = None
+        self,
+        family: int,
+        address: tuple[Any, ...] | str,
+        local_address: tuple[Any, ...] | None = None,
+        socket_options: tuple[SocketOption, ...] | None = None,
     ) -> ConnectAttempt:
         """See `Backend.start_connect`."""
         return MemoryConnectAttempt(self._network, family, address, local_address)
