@@ -14,7 +14,8 @@ Laws:
   exceptions, the same bytes on the wire;
 - every public name of requests is here and in a submodule of the same name. Classes are the originals, or subclasses that
   send through the engine (`Session`, `adapters.HTTPAdapter`), so `isinstance` and `except` hold across both;
-- what the engine cannot do (pools that a subclass makes itself) goes through urllib3 as before.
+- what adapters and programs tell urllib3's pools the engine does; pools and connections of other classes than urllib3's own, and
+  TLS contexts of pyOpenSSL, send by themselves, as before.
 
 `StoreRequestsCookieJar` lets `session.cookies` show the cookies of the engine's `CookieStore`.
 """

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import ssl
 import threading
+from types import NoneType
 from typing import Any
 
 import requests
 from requests import PreparedRequest
 from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, DEFAULT_RETRIES, HTTPAdapter
 from requests.utils import select_proxy
+from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util.retry import Retry
 
+from drivetrain.compat.requests_api.attempts import Plan
 from drivetrain.compat.requests_api.building import build_response
 from drivetrain.compat.requests_api.clients import Clients, limits_of
 from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.limits import TimeoutTable
-from drivetrain.compat.requests_api.passing import Asked, EnginesPool, PoolDoor, replaced_send
+from drivetrain.compat.requests_api.passing import Asked, PoolDoor, replaced_send
 from drivetrain.compat.requests_api.planning import exchange, make_plan
+from drivetrain.compat.requests_api.pool_reading import EnginesPool, Wishes, read_pool
 from drivetrain.compat.requests_api.proxying import Hop, ProxyTable, is_exempt
 from drivetrain.compat.requests_api.raw_response import RawResponse
+from drivetrain.compat.requests_api.shown import Shown
 from drivetrain.compat.requests_api.store_cookies import with_cookies
 from drivetrain.compat.requests_api.strict_transport import upgraded
 from drivetrain.compat.requests_api.trust import NotUnderstood
@@ -33,23 +39,26 @@ __all__ = ["EngineAdapter"]
 _SEND = HTTPAdapter.send
 _BUILD_RESPONSE = HTTPAdapter.build_response
 _GET_POOL = HTTPAdapter.get_connection_with_tls_context
-# Whoever overrides this tells urllib3's pools what the engine does not know.
+# Whoever overrides these, or tells the pool manager more, has something to say to urllib3's pools, where it is read then.
 _POOL_KEY = HTTPAdapter.build_connection_pool_key_attributes
+_CERT_VERIFY = HTTPAdapter.cert_verify
 _ENGINE_OPTIONS = frozenset(
     {
         "bind",
+        "dialer",
         "h2_limits",
         "head_start",
         "limits",
         "proxy_ssl_context",
         "resolver",
         "sendname",
+        "socket_options",
         "unix_socket",
         "upgrade_h2c",
         "version",
     }
 )
-# What urllib3's pool manager may have been told that the engine does as well.
+_CONTEXTS = (ssl.SSLContext, NoneType)
 _UNDERSTOOD = frozenset({"block", "maxsize", "ssl_context"})
 _starting = threading.Lock()
 
@@ -58,8 +67,8 @@ class EngineAdapter(HTTPAdapter):
     """An adapter to mount on a `requests.Session`; see `requests.adapters.HTTPAdapter`.
 
     Any number of threads may use one. Pickling and copying keep the settings and what HSTS and the cookie store have learnt,
-    not the connections. Requests of a subclass that makes urllib3's pools itself, or tells them or their manager more than the
-    engine does, go through urllib3.
+    not the connections. What a subclass, or whoever gets at them, tells urllib3's pools and their managers, the engine does.
+    Pools and connections of other classes than urllib3's send by themselves, and so does what has a context of pyOpenSSL.
 
     Proxies are as in requests, SOCKS without PySocks. An https proxy is verified as `verify` says for http URLs too, where
     requests verifies nothing; and a Proxy-Authorization field of the request never reaches an origin behind a tunnel.
@@ -74,7 +83,8 @@ class EngineAdapter(HTTPAdapter):
         total_timeout: seconds for each whole call, body included, beside requests' `timeout`; None for no limit.
         http2: False never to speak HTTP/2.
         version: 1.0, 1.1 or 2 to pin the HTTP version; None for the best that a server of https speaks, and 1.1 in clear.
-        upgrade_h2c, resolver, bind, unix_socket, sendname, head_start, limits, h2_limits: see `drivetrain.engine.Client`.
+        upgrade_h2c, resolver, bind, socket_options, dialer, unix_socket, sendname, head_start, limits, h2_limits: see
+            `drivetrain.engine.Client`.
         ssl_context: used for every TLS connection to an origin, with `verify` and `cert` applied to it as urllib3 does.
         proxy: the URL of a proxy, SOCKS or HTTP, for requests that are given none.
         proxy_ssl_context: used as it is for TLS to https proxies, instead of what `verify` says.
@@ -97,17 +107,24 @@ class EngineAdapter(HTTPAdapter):
 
     # What an adapter has that was made, or pickled, as requests' own class: it begins when it is first used.
     _engine_options: dict[str, Any] = {}  # noqa: RUF012  # never changed in place
-    _total_timeout: float | None = None
-    hsts: HstsStore | None = None
-    cookies: CookieStore | None = None
-    proxy: str | None = None
-    no_proxy = NoProxy()
-    _begun_with: tuple[Any, Any] = (None, None)
-    _clients: Clients | None = None
+    _engine_total_timeout: float | None = None
+    _engine_hsts: HstsStore | None = None
+    _engine_cookies: CookieStore | None = None
+    _engine_proxy: str | None = None
+    _engine_no_proxy = NoProxy()
+    _engine_begun_with: tuple[Any, Any] = (None, None)
+    _engine_clients: Clients | None = None
+
+    # Names that programs give attributes of their own classes too, which may be derived from this one behind their backs.
+    hsts: Any = Shown("_engine_hsts")
+    cookies: Any = Shown("_engine_cookies")
+    proxy: Any = Shown("_engine_proxy")
+    no_proxy: Any = Shown("_engine_no_proxy")
 
     __attrs__ = [  # noqa: RUF012  # as in the base class
         *HTTPAdapter.__attrs__,
-        *("_engine_options", "_total_timeout", "hsts", "cookies", "proxy", "no_proxy"),
+        *("_engine_options", "_engine_total_timeout"),
+        *("_engine_hsts", "_engine_cookies", "_engine_proxy", "_engine_no_proxy"),
     ]
 
     def __init__(
@@ -126,11 +143,11 @@ class EngineAdapter(HTTPAdapter):
         no_proxy: str = "",
         **options: Any,
     ) -> None:
-        self._total_timeout = total_timeout
-        self.hsts = HstsStore() if hsts is True else None if hsts is False else hsts
-        self.cookies = cookies
-        self.proxy = proxy
-        self.no_proxy = NoProxy(no_proxy)
+        self._engine_total_timeout = total_timeout
+        self._engine_hsts = HstsStore() if hsts is True else None if hsts is False else hsts
+        self._engine_cookies = cookies
+        self._engine_proxy = proxy
+        self._engine_no_proxy = NoProxy(no_proxy)
         unknown = options.keys() - _ENGINE_OPTIONS
         if unknown:
             raise TypeError(f"EngineAdapter has no option {', '.join(sorted(unknown))}")
@@ -138,34 +155,41 @@ class EngineAdapter(HTTPAdapter):
             raise ValueError("http2=False contradicts version=2")
         self._engine_options = {"ssl_context": ssl_context, **options} if ssl_context is not None else options
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
-        self._start()
+        self._engine_start()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[misc]
-        self._start()
+        self._engine_start()
 
-    def _start(self) -> None:
+    def _engine_start(self) -> None:
         """Begin without connections, with what the pool manager was told."""
         manager = self.poolmanager
         options = dict(self._engine_options)
         context = manager.connection_pool_kw.get("ssl_context")
-        if context is not None:
+        if isinstance(context, ssl.SSLContext):  # and not one of pyOpenSSL
             options["ssl_context"] = context
-        options["pool"] = limits_of(self._pool_connections, self._pool_maxsize, self._pool_block)
-        self._timeouts = TimeoutTable(self._total_timeout)
-        self._clients = Clients(options)
-        self._asked = Asked()
-        for name in ("hsts", "cookies", "proxy", "no_proxy"):  # for requests under way, see `planning`
+        told = manager.connection_pool_kw
+        maxsize, block = told.get("maxsize", self._pool_maxsize), told.get("block", self._pool_block)
+        options["pool"] = limits_of(self._pool_connections, maxsize or 0, bool(block))
+        self._engine_timeouts = TimeoutTable(self._engine_total_timeout)
+        self._engine_clients = Clients(options)
+        self._engine_asked = Asked()
+        for name in (
+            "_engine_hsts",
+            "_engine_cookies",
+            "_engine_proxy",
+            "_engine_no_proxy",
+        ):  # for requests under way, see `planning`
             vars(self).setdefault(name, getattr(self, name))
-        self._proxies = None if "unix_socket" in options else ProxyTable()
-        self._begun_with = manager, context
+        self._engine_proxies = None if "unix_socket" in options else ProxyTable()
+        self._engine_begun_with = manager, context
 
-    def _start_anew(self) -> None:
+    def _engine_start_anew(self) -> None:
         """Begin, where that has not been done for the pool manager that is there now."""
         with _starting:
             if not _has_begun(self):
                 self.close_clients()
-                self._start()
+                self._engine_start()
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -186,26 +210,23 @@ class EngineAdapter(HTTPAdapter):
             ValueError: `timeout` is none.
         """
         if not _has_begun(self):
-            self._start_anew()
+            self._engine_start_anew()
         another = replaced_send(self)
-        if request in self._asked:
+        if request in self._engine_asked:
             another = None
         else:
-            if self.hsts is not None:
-                request = upgraded(request, self.hsts)
-            if self.cookies is not None:
-                request = with_cookies(request, self.cookies)
-        if proxies or self.proxy is not None:
+            if self._engine_hsts is not None:
+                request = upgraded(request, self._engine_hsts)
+            if self._engine_cookies is not None:
+                request = with_cookies(request, self._engine_cookies)
+        if proxies or self._engine_proxy is not None:
             proxies = _proxies_for(self, request, proxies)
-        if another is None and not _asks_for_pools(self, request):
+        if another is None and not _hands_out_pools(self):
             try:
-                hop = _find_hop(self, request, proxies)
-                plan = make_plan(self, request, stream, timeout, verify, cert, proxies, hop)
-            except NotUnderstood:
+                return _complete(self, request, _plan(self, request, stream, timeout, verify, cert, proxies))
+            except NotUnderstood:  # and therefore nothing was sent
                 pass
-            else:
-                return _complete(self, request, plan)
-        with self._asked.asking(request):
+        with self._engine_asked.asking(request):
             response: requests.Response = (another or _SEND)(
                 self, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
             )
@@ -216,41 +237,27 @@ class EngineAdapter(HTTPAdapter):
     ) -> Any:
         """What requests' own `send` sends with: urllib3's pool, whose `urlopen` leads to the engine. See `PoolDoor`."""
         if not _has_begun(self):
-            self._start_anew()
+            self._engine_start_anew()
         given = proxies
-        if proxies or self.proxy is not None:
+        if proxies or self._engine_proxy is not None:
             proxies = _proxies_for(self, request, proxies)
-        get_pool = HTTPAdapter.get_connection_with_tls_context
-        pool: Any = EnginesPool("localhost")
-        if not is_unix(request.url or ""):
-            try:
-                pool = get_pool(self, request, verify, proxies=proxies, cert=cert)
-            except requests.exceptions.InvalidSchema:  # SOCKS without PySocks
-                if self._proxies is None:
-                    raise
-            else:
-                if _has_own_pools(self) or get_pool is not _GET_POOL:
-                    return pool
-        try:
-            hop = _find_hop(self, request, proxies)
-        except NotUnderstood:
-            return pool
+        pool, hop = _pool_for(self, request, verify, proxies, cert)
 
-        def send(url: str, timeout: Any, retries: Any, told: dict[str, Any]) -> RawResponse:
-            plan = make_plan(self, request, True, timeout, verify, cert, proxies, hop, told)
+        def send(url: str, timeout: Any, retries: Any) -> RawResponse:
+            wishes = _read(self, request, verify, pool, hop)
+            plan = make_plan(self, request, True, timeout, verify, cert, proxies, hop, wishes)
             if url not in (self.request_url(request, given), self.request_url(request, proxies)):
                 plan = plan._replace(target=url)
             return exchange(self, plan if retries is None else plan._replace(retries=retries))[0]
 
-        contexts = (self._begun_with[1], None if hop is None else hop.context)
-        return PoolDoor(pool, request, contexts, send)
+        return PoolDoor(pool, request, send)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def close_clients(self) -> None:
         """Close the engine's connections; those in use when their responses end."""
-        if self._clients is not None:
-            self._clients.close()
+        if self._engine_clients is not None:
+            self._engine_clients.close()
 
     def close(self) -> None:
         """Close all connections. As requests' own, the adapter can be used again afterwards."""
@@ -264,15 +271,73 @@ _GET_DOOR = EngineAdapter.get_connection_with_tls_context
 # No methods, for the reason that `planning` gives.
 def _has_begun(adapter: EngineAdapter) -> bool:
     """Whether it has clients, for the pool manager that is there now and as that was told."""
-    manager, context = adapter._begun_with
+    manager, context = adapter._engine_begun_with
     return manager is adapter.poolmanager and manager.connection_pool_kw.get("ssl_context") is context
 
 
-def _has_own_pools(adapter: EngineAdapter) -> bool:
-    """Whether urllib3's pools are told what the engine does not know."""
-    if not _UNDERSTOOD.issuperset(adapter.poolmanager.connection_pool_kw):
-        return True
-    return getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not _POOL_KEY
+def _tells_pools(adapter: EngineAdapter) -> bool:
+    """Whether urllib3's pools are told, or made, in a way that is not requests'."""
+    manager: Any = adapter.poolmanager
+    return (
+        not _UNDERSTOOD.issuperset(manager.connection_pool_kw)
+        or not isinstance(adapter._engine_begun_with[1], _CONTEXTS)
+        or getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not _POOL_KEY
+        or getattr(adapter.cert_verify, "__func__", None) is not _CERT_VERIFY
+        or type(manager) is not PoolManager
+        or manager.pool_classes_by_scheme is not pool_classes_by_scheme
+    )
+
+
+def _plan(
+    adapter: EngineAdapter, request: PreparedRequest, stream: bool, timeout: Any, verify: Any, cert: Any, proxies: Any
+) -> Plan:
+    """Plan a request. Raises: NotUnderstood: only urllib3 can send it."""
+    hop = None
+    asks = _tells_pools(adapter) and not is_unix(request.url or "")
+    if not asks:
+        try:
+            hop = _find_hop(adapter, request, proxies)
+        except NotUnderstood:
+            asks = True
+    if not asks:
+        return make_plan(adapter, request, stream, timeout, verify, cert, proxies, hop)
+    try:
+        pool, hop = _pool_for(adapter, request, verify, proxies, cert)
+    except LocationValueError as error:
+        raise requests.exceptions.InvalidURL(error, request=request) from error
+    adapter.cert_verify(pool, request.url or "", verify, cert)  # type: ignore[no-untyped-call]
+    wishes = _read(adapter, request, verify, pool, hop)
+    return make_plan(adapter, request, stream, timeout, verify, cert, proxies, hop, wishes)
+
+
+def _pool_for(
+    adapter: EngineAdapter, request: PreparedRequest, verify: Any, proxies: Any, cert: Any
+) -> tuple[Any, Hop | None]:
+    """The pool that requests takes from urllib3. Where there is none, one that sends nothing, and the proxy to go through."""
+    if is_unix(request.url or ""):
+        return EnginesPool("localhost"), None
+    try:
+        get_pool = HTTPAdapter.get_connection_with_tls_context
+        return get_pool(adapter, request, verify, proxies=proxies, cert=cert), None
+    except requests.exceptions.InvalidSchema:  # SOCKS without PySocks
+        if adapter._engine_proxies is None:
+            raise
+    place, told = adapter.build_connection_pool_key_attributes(request, verify, cert)
+    return EnginesPool(place["host"], place["port"], **told), _find_hop(adapter, request, proxies)
+
+
+def _read(adapter: EngineAdapter, request: PreparedRequest, verify: Any, pool: Any, hop: Hop | None) -> Wishes:
+    """What a pool would do with a request. Raises: NotUnderstood: something that only it can."""
+    clients = adapter._engine_clients
+    assert clients is not None
+    wishes = read_pool(pool, verify is True, clients.context)
+    if hop is not None:
+        return wishes._replace(hop=hop)
+    hop = wishes.hop
+    if hop is not None and hop.proxy.scheme == "https" and (request.url or "")[:6].lower() != "https:":
+        # Requests verifies only what a URL of https leads to.
+        adapter.cert_verify(wishes.settings, f"{hop.proxy}/", verify, None)  # type: ignore[no-untyped-call]
+    return wishes
 
 
 def _complete(adapter: EngineAdapter, request: PreparedRequest, plan: Any) -> requests.Response:
@@ -292,31 +357,29 @@ def _complete(adapter: EngineAdapter, request: PreparedRequest, plan: Any) -> re
 def _proxies_for(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Any:
     """The proxies that count for a request."""
     url = request.url or ""
-    if is_unix(url) or (adapter.no_proxy and is_exempt(url, adapter.no_proxy)):
+    if is_unix(url) or (adapter._engine_no_proxy and is_exempt(url, adapter._engine_no_proxy)):
         return None
-    if adapter.proxy is not None and not (proxies and select_proxy(url, proxies)):
-        return {"all": adapter.proxy}
+    if adapter._engine_proxy is not None and not (proxies and select_proxy(url, proxies)):
+        return {"all": adapter._engine_proxy}
     return proxies
 
 
-def _asks_for_pools(adapter: EngineAdapter, request: PreparedRequest) -> bool:
-    """Whether pools are handed out, or told something, that are not as requests makes them."""
+def _hands_out_pools(adapter: EngineAdapter) -> bool:
+    """Whether a subclass, or somebody else, has a way of its own from a request to a pool."""
     if getattr(adapter.get_connection_with_tls_context, "__func__", None) is not _GET_DOOR:
         return True
-    if HTTPAdapter.get_connection_with_tls_context is not _GET_POOL:
-        return True
-    return _has_own_pools(adapter) and not is_unix(request.url or "")
+    return HTTPAdapter.get_connection_with_tls_context is not _GET_POOL
 
 
 def _find_hop(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Hop | None:
-    """The proxy to go through, None for none. Raises: NotUnderstood: it is one of urllib3's own."""
-    if not proxies or adapter._proxies is None:
+    """The proxy to go through, None for none. Raises: NotUnderstood: a pool will tell."""
+    if not proxies or adapter._engine_proxies is None:
         return None
     chosen = select_proxy(request.url or "", proxies)
     if not chosen:
         return None
     try:
-        hop = adapter._proxies.find(adapter, chosen)
+        hop = adapter._engine_proxies.find(adapter, chosen)
     except LocationValueError as error:
         raise requests.exceptions.InvalidURL(error, request=request) from error
     if hop is None:

@@ -13,6 +13,7 @@ from urllib3.util.request import rewind_body, set_file_position
 from urllib3.util.retry import Retry
 
 from drivetrain.compat.requests_api.errors import as_urllib3_error
+from drivetrain.compat.requests_api.host_field import host_as_written
 from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_one_shot
 from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.compat.requests_api.routes import Route
@@ -65,13 +66,15 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     if proxy is not None and any(name.lower() == "proxy-authorization" for name, _ in proxy.headers):
         # The adapter's credentials win over those of the request, as in urllib3.
         fields = [field for field in fields if field[0].lower() != "proxy-authorization"]
+    target = plan.target
+    host = host_as_written(url[: url.find("/", 8)], proxy is not None and plan.route.asked is not url)
+    if host is not None:
+        target = _put_host(fields, host, plan)
     position = None if body is None else set_file_position(body, None)
     client = plan.client
     while True:
         try:
-            response = client.exchange(
-                method, url, fields, content_of(body), plan.timeouts, target=plan.target, proxy=proxy
-            )
+            response = client.exchange(method, url, fields, content_of(body), plan.timeouts, target=target, proxy=proxy)
         except ClosedError as error:
             before, client = client, plan.renew()
             if client is not before:  # closed by another thread, after the plan was made; nothing was sent
@@ -90,6 +93,15 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
             retries = again
         if position is not None:
             rewind_body(body, position)
+
+
+def _put_host(fields: list[tuple[str, str]], host: str, plan: Plan) -> str | None:
+    """Have Host as requests writes it, and return the target that belongs to it."""
+    if not any(name.lower() == "host" for name, _ in fields):
+        fields.insert(0, ("Host", host))
+    if plan.target is not None or plan.route.asked is plan.route.url:
+        return plan.target
+    return plan.path()
 
 
 def _after_failure(plan: Plan, retries: Retry, fields: list[tuple[str, str]], error: Exception) -> Retry:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import weakref
 from collections import deque
 from collections.abc import Collection
 from typing import Any
 
+from drivetrain.compat.requests_api.dialling import DEFAULT_WAY, Way, dialling_options
 from drivetrain.compat.requests_api.proxying import Hop
-from drivetrain.compat.requests_api.trust import TlsSettings, make_context
-from drivetrain.engine import Client, PoolLimits, Response
+from drivetrain.compat.requests_api.trust import TlsSettings, make_context, preparation_of
+from drivetrain.engine import Client, H1Limits, PoolLimits, Response
 
-__all__ = ["Clients", "limits_of", "sweep"]
+__all__ = ["AS_URLLIB3", "Clients", "limits_of", "sweep"]
+
+AS_URLLIB3: dict[str, Any] = {
+    # A body that lasts until the connection ends is taken as it is over TLS too, as by Python's ssl.
+    "accept_ragged_end": True,
+    "tolerate_weak_tls": True,
+    "tolerate_odd_responses": True,
+    "expect_100_timeout": 0.0,
+    "limits": H1Limits(max_line=64 * 1024, max_head=1024 * 1024),
+}
+"""What the engine's clients are told so that servers with which urllib3 gets along go on working."""
 
 _MAX_KNOWN = 100
+# A program may make a context for each request.
+_MAX_CLIENTS = 100
 
 
 def limits_of(connections: int, maxsize: int, block: bool) -> PoolLimits:
@@ -44,19 +58,36 @@ class Clients:
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
-        # A body that lasts until the connection ends is taken as it is over TLS too, as by Python's ssl.
         # Cookies, proxies and the environment are the session's affair.
         own = {"cookies": False, "hsts": False, "proxies": False}
-        self._options = {"accept_ragged_end": True, "tolerate_weak_tls": True, **own, **options}
+        usual = {**AS_URLLIB3, **dialling_options(DEFAULT_WAY)}
+        self._options = {**usual, **own, **options}
         self._context = self._options.pop("ssl_context", None)
         self._lock = threading.Lock()
         self._plain: Client | None = None
         self._secure: dict[tuple[Any, ...], tuple[tuple[Any, ...], Client]] = {}
         self._known: dict[Any, tuple[TlsSettings | None, tuple[Any, ...], Client]] = {}
         self._unix: dict[str, Client] = {}
+        self._ways: dict[Way, Client] = {}
         self.dropped: deque[Response] = deque()
         self._open: set[Client] = set()
         weakref.finalize(self, _close_each, self._open, self.dropped)
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """The adapter's own, for all TLS with origins."""
+        context: ssl.SSLContext | None = self._context
+        return context
+
+    def plain_by(self, way: Way) -> Client:
+        """The client for http whose connections are made in this way; raises `UsageError` where they cannot be."""
+        if way == DEFAULT_WAY:
+            return self.plain()
+        with self._lock:
+            client = self._ways.get(way)
+            if client is None:
+                client = self._ways[way] = self._new(**dialling_options(way))
+        return client
 
     def plain(self) -> Client:
         """The client for http."""
@@ -110,36 +141,67 @@ class Clients:
                 except (TypeError, OSError):
                     pass
 
-    def secure(self, settings: TlsSettings, hop: Hop | None = None) -> Client:
+    def secure(self, settings: TlsSettings, hop: Hop | None = None, way: Way = DEFAULT_WAY) -> Client:
         """The client for https with these settings, and for https proxies; raises what `make_context` does.
 
         Args:
             hop: through what proxy. Only those that have TLS of their own, or contexts, need clients of their own.
+            way: how to connect.
+
+        Raises:
+            UsageError: the engine cannot connect or verify so.
         """
-        identity, stamp = settings.identity, settings.stamp
+        identity, stamp = (way, *settings.identity), settings.stamp
         if hop is not None and hop.has_own_tls:
-            identity = (*identity, hop.proxy.scheme == "https", hop.context, hop.proxy_context)
+            identity = (*identity, hop.identity)
         found = self._secure.get(identity)
         if found is not None and found[0] == stamp:
             return found[1]
         with self._lock:
             found = self._secure.get(identity)
             if found is None or found[0] != stamp:
-                made = self._make(settings, hop)
+                made = self._make(settings, hop, way)
                 if found is not None:
-                    self._open.discard(found[1])
-                    found[1].close()
+                    self._drop(identity)
+                elif len(self._secure) >= _MAX_CLIENTS:
+                    self._drop(next(iter(self._secure)))
                 found = self._secure[identity] = (stamp, made)
         return found[1]
 
-    def _make(self, settings: TlsSettings, hop: Hop | None) -> Client:
-        if hop is None:
-            return self._new(ssl_context=make_context(settings, self._context))
-        options: dict[str, Any] = {}
-        if hop.proxy.scheme == "https":
-            given = hop.proxy_context or self._options.get("proxy_ssl_context")
-            options["proxy_ssl_context"] = given or make_context(settings.for_proxy(), None)
-        return self._new(ssl_context=make_context(settings, hop.context or self._context), **options)
+    def _drop(self, identity: tuple[Any, ...]) -> None:
+        """Close a client for good; under the lock."""
+        client = self._secure.pop(identity)[1]
+        self._known = {key: entry for key, entry in self._known.items() if entry[2] is not client}
+        self._open.discard(client)
+        client.close()
+
+    def _make(self, settings: TlsSettings, hop: Hop | None, way: Way) -> Client:
+        given = settings.ssl_context or (hop and hop.context) or self._context
+        options = dialling_options(way) if way != DEFAULT_WAY else {}
+        options["ssl_context"] = make_context(settings, given)
+        options["verify_host"] = settings.verified_name(given is not None)
+        options["fingerprint"] = settings.assert_fingerprint or None
+        if given is not None:
+            options["prepare_context"] = preparation_of(settings)
+        if settings.server_hostname is not None:
+            options["sendname"] = settings.server_hostname.strip("[]")
+        if hop is not None and hop.proxy.scheme == "https":
+            options.update(self._proxy_options(settings, hop))
+        return self._new(**options)
+
+    def _proxy_options(self, settings: TlsSettings, hop: Hop) -> dict[str, Any]:
+        own = settings.for_proxy()
+        own.assert_hostname, own.assert_fingerprint = hop.assert_hostname, hop.assert_fingerprint
+        given = hop.proxy_context or self._options.get("proxy_ssl_context")
+        if given is not None:
+            own.cert_reqs = given.verify_mode
+            if own.names_are_left_out:
+                given.check_hostname = False
+        return {
+            "proxy_ssl_context": given or make_context(own, None),
+            "proxy_verify_host": own.verified_name(given is not None),
+            "proxy_fingerprint": own.assert_fingerprint or None,
+        }
 
     def _new(self, **options: Any) -> Client:
         """Make a client; under the lock."""
@@ -153,7 +215,7 @@ class Clients:
             clients = list(self._open)
             self._open.clear()
             self._plain = None
-            self._secure, self._known, self._unix = {}, {}, {}
+            self._secure, self._known, self._unix, self._ways = {}, {}, {}, {}
         _close_each(clients, self.dropped)
 
 

@@ -41,6 +41,7 @@ from urllib3.exceptions import (
     ResponseError,
     SSLError,
 )
+from urllib3.util.ssl_match_hostname import CertificateError as MismatchedName
 
 from drivetrain.compat.requests_api.routes import Route
 from drivetrain.engine import H2Error, H2ErrorCode, Proxy, Timeouts, errors
@@ -148,6 +149,8 @@ def _connect_error(error: ConnectError, route: Route, timeouts: Timeouts) -> Exc
             return SSLError(cause)
         if isinstance(cause, OSError):
             return ProtocolError("Connection aborted.", _os_error(cause))
+        if isinstance(error, CertificateError) and (error.hostname or error.fingerprint):
+            return _wrong_certificate(error)
         kind = ssl.SSLCertVerificationError if isinstance(error, CertificateError) else ssl.SSLError
         return SSLError(kind(str(error)))
     connection = route.connection(timeouts.connect)
@@ -157,6 +160,20 @@ def _connect_error(error: ConnectError, route: Route, timeouts: Timeouts) -> Exc
         named.__cause__ = reason
         return named
     return _no_connection(route, timeouts, _os_error(error, route.unix_path))
+
+
+def _wrong_certificate(error: CertificateError) -> SSLError:
+    """What urllib3 says where it has looked at the certificate itself."""
+    if error.fingerprint:
+        return SSLError(f'Fingerprints did not match. Expected "{error.expected}", got "{error.fingerprint}"')
+    names = error.names
+    if len(names) > 1:
+        text = f"hostname {error.hostname!r} doesn't match either of {', '.join(map(repr, names))}"
+    elif names:
+        text = f"hostname {error.hostname!r} doesn't match {names[0]!r}"
+    else:
+        text = "no appropriate subjectAltName fields were found"
+    return SSLError(MismatchedName(text))
 
 
 def _no_host(error: InvalidURL, route: Route, timeouts: Timeouts) -> Exception:

@@ -50,7 +50,7 @@ class Installation:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.gaps: list[str] = []
-        _Installed.default_options = dict(options)
+        _Installed.engine_defaults = dict(options)
         STAND_INS[:] = [_Installed]
         OWN_SENDS.add(_send)
         _Own.__init__ = _init
@@ -100,7 +100,7 @@ class Installation:
                 adapter.__class__ = _Own
             EngineAdapter.close_clients(adapter)
         STAND_INS.clear()
-        _Installed.default_options = {}
+        _Installed.engine_defaults = {}
 
 
 @functools.wraps(_OWN_INIT)
@@ -121,11 +121,11 @@ def _send(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _turn(adapter: Any) -> None:
     """Make an adapter that was not made as one of the engine's into one; one that is used before is so by itself then."""
-    for name in ("_engine_options", "_begun_with"):  # of an installation before
+    for name in ("_engine_options", "_engine_begun_with"):  # of an installation before
         vars(adapter).pop(name, None)
     if type(adapter) is _Own:
         adapter.__class__ = _Installed
-    adapter._start_anew()
+    adapter._engine_start_anew()
 
 
 def _derive_anew(kind: Any, old: type, new: type) -> TypeError | None:

@@ -20,23 +20,23 @@ class InstalledAdapter(HTTPAdapter):
     """See the module. It is pickled under the name it stands in for, with what that knows: elsewhere it is what is there.
 
     Attributes:
-        default_options: options of `EngineAdapter` for every adapter that is not given any.
+        engine_defaults: options of `EngineAdapter` for every adapter that is not given any.
     """
 
-    default_options: ClassVar[dict[str, Any]] = {}
+    engine_defaults: ClassVar[dict[str, Any]] = {}
 
     __attrs__ = [*OriginalAdapter.__attrs__]  # noqa: RUF012  # as in the base class
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**type(self).default_options, **options})
+        super().__init__(*args, **{**type(self).engine_defaults, **options})
 
-    def _start(self) -> None:
+    def _engine_start(self) -> None:
         if "_engine_options" not in vars(self):  # its constructor was that of requests' own class
-            options = dict(type(self).default_options)
+            options = dict(type(self).engine_defaults)
             hsts = options.pop("hsts", False)
-            self.hsts = HstsStore() if hsts is True else None if hsts is False else hsts
+            self._engine_hsts = HstsStore() if hsts is True else None if hsts is False else hsts
             self._engine_options = options
-        super()._start()
+        super()._engine_start()
 
 
 InstalledAdapter.__name__ = InstalledAdapter.__qualname__ = OriginalAdapter.__qualname__

@@ -10,20 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
-from urllib3.exceptions import LocationValueError
 
 from drivetrain.compat.requests_api.trust import NotUnderstood
 
-__all__ = ["OWN_SENDS", "STAND_INS", "Asked", "EnginesPool", "PoolDoor", "replaced_send"]
+__all__ = ["OWN_SENDS", "STAND_INS", "Asked", "PoolDoor", "replaced_send"]
 
 _AS_REQUESTS_CALLS = {"redirect": False, "preload_content": False, "decode_content": False}
-# What urllib3's pool managers tell connections by themselves.
-_AS_MADE = frozenset({"_socks_options", "blocksize", "proxy", "proxy_config"})
 
 STAND_INS: list[type] = []
 """The class that stands in the place of `requests.adapters.HTTPAdapter`, while there is one."""
@@ -45,36 +41,25 @@ def replaced_send(adapter: Any) -> Callable[..., Any] | None:
     return None
 
 
-class EnginesPool(HTTPConnectionPool):
-    """What stands for urllib3's pool where it has none: it sends nothing."""
-
-    def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
-        """Refuse."""
-        raise LocationValueError(f"only the engine sends {method} {url} to where it is to go")
-
-
 class PoolDoor:
     """One of urllib3's pools, whose `urlopen` sends one prepared request through the engine.
 
-    What somebody sets on the door is set on the pool, and the engine is told. Where it cannot do that, or where the pool's
-    connections were told more (`conn_kw`), the pool itself sends.
+    What somebody sets on the door is set on the pool, where the engine reads it. Where it cannot do that, the pool itself sends.
 
     Args:
         pool: urllib3's; has every other attribute, and every call that is not as requests makes it.
         request: the prepared request it was asked for.
-        contexts: for TLS, those that the engine knows of.
-        exchange: sends that with the target, timeout, retries and attributes it is given, and returns the raw response, or
-            raises `NotUnderstood`.
+        exchange: sends that with the target, timeout and retries it is given, and returns the raw response, or raises
+            `NotUnderstood`.
     """
 
     def __init__(
         self,
         pool: Any,
         request: Any,
-        contexts: Collection[Any],
-        exchange: Callable[[str, Any, Any, dict[str, Any]], Any],
+        exchange: Callable[[str, Any, Any], Any],
     ) -> None:
-        vars(self).update(_pool=pool, _request=request, _contexts=contexts, _exchange=exchange, _told={})
+        vars(self).update(_pool=pool, _request=request, _exchange=exchange)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -84,16 +69,7 @@ class PoolDoor:
         return getattr(self._pool, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._told[name] = value
         setattr(self._pool, name, value)
-
-    def _is_as_made(self) -> bool:
-        """Whether connections are told nothing but what the engine knows."""
-        told = dict(getattr(self._pool, "conn_kw", {}))
-        context = told.pop("ssl_context", None)
-        return (context is None or context in self._contexts) and _AS_MADE.issuperset(
-            name for name, value in told.items() if value
-        )
 
     def urlopen(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> Any:
         """See `urllib3.HTTPConnectionPool.urlopen`."""
@@ -102,11 +78,10 @@ class PoolDoor:
             method == request.method
             and body is request.body
             and headers is request.headers
-            and self._is_as_made()
             and all(options.get(name, True) == value for name, value in _AS_REQUESTS_CALLS.items())
         ):
             with contextlib.suppress(NotUnderstood):
-                return self._exchange(url, options.get("timeout"), options.get("retries"), self._told)
+                return self._exchange(url, options.get("timeout"), options.get("retries"))
         return self._pool.urlopen(method, url, body=body, headers=headers, **options)
 
 

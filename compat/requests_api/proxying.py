@@ -2,7 +2,7 @@
 
 What requests does with a proxy's URL is done here the same way: a scheme is added, the adapter's `proxy_headers` says what the
 proxy is sent. Where a program has made or told urllib3's proxy manager something (`proxy_manager_for`), that is read from the
-manager; when the engine cannot do it, urllib3 sends the request.
+manager, or from the pool that it makes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from urllib3.exceptions import ProxySchemeUnknown
 from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util import Url, parse_url
 
+from drivetrain.compat.requests_api.trust import NotUnderstood
 from drivetrain.engine import NoProxy, Proxy
 from drivetrain.engine.errors import UsageError
 
-__all__ = ["Hop", "ProxyTable", "is_exempt"]
+__all__ = ["Hop", "ProxyTable", "hop_of_pool", "is_exempt"]
 
 _PROXY_MANAGER_FOR = HTTPAdapter.proxy_manager_for
 _with_scheme: Callable[[str, str], str] = requests.utils.prepend_scheme_if_needed
@@ -42,16 +43,24 @@ class Hop(NamedTuple):
         proxy: the engine's.
         context: for origins, in the place of one of the adapter's own; None for that.
         proxy_context: for the proxy; None for the settings of the request.
+        assert_hostname, assert_fingerprint: as urllib3 has them, for the proxy's certificate.
     """
 
     proxy: Proxy
     context: ssl.SSLContext | None = None
     proxy_context: ssl.SSLContext | None = None
+    assert_hostname: Any = None
+    assert_fingerprint: str | None = None
 
     @property
     def has_own_tls(self) -> bool:
         """Whether TLS on this way is another matter than without a proxy."""
         return self.proxy.scheme == "https" or self.context is not None
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What is equal for requests that may share connections."""
+        return (self.proxy.scheme == "https", *self[1:])
 
 
 class ProxyTable:
@@ -61,7 +70,7 @@ class ProxyTable:
         self._known: dict[str, Hop] = {}
 
     def find(self, adapter: HTTPAdapter, chosen: str) -> Hop | None:
-        """The proxy to use; None when urllib3 must send the request.
+        """The proxy to use; None where a manager is to be asked for a pool.
 
         Args:
             adapter: whose hooks are called: `proxy_headers` once for each proxy, as by requests.
@@ -91,20 +100,23 @@ class ProxyTable:
         return hop
 
     def _read(self, manager: Any, url: str, parts: Url) -> Hop | None:
-        """What a proxy manager was told, None where that is more than the engine does."""
+        """What a proxy manager was told, None where that is to be asked of its pools."""
         settings: Mapping[str, Any] = getattr(manager, "connection_pool_kw", {"unknown": True})
         if not _UNDERSTOOD.issuperset(settings):
             return None
         context = settings.get("ssl_context")
+        if context is not None and not isinstance(context, ssl.SSLContext):
+            return None
         if _is_socks(parts):
             is_plain = type(manager) is requests.adapters.SOCKSProxyManager
             return Hop(_make_proxy(url, parts, {}), context) if is_plain else None
         if type(manager) is not ProxyManager or manager.pool_classes_by_scheme != pool_classes_by_scheme:
             return None
         config: Any = manager.proxy_config
-        if config.use_forwarding_for_https or config.assert_hostname is not None or config.assert_fingerprint:
+        if config.use_forwarding_for_https:
             return None
-        return Hop(_make_proxy(url, parts, manager.proxy_headers), context, config.ssl_context)
+        own = (config.ssl_context, config.assert_hostname, config.assert_fingerprint)
+        return Hop(_make_proxy(url, parts, manager.proxy_headers), context, *own)
 
 
 def is_exempt(url: str, no_proxy: NoProxy) -> bool:
@@ -112,6 +124,31 @@ def is_exempt(url: str, no_proxy: NoProxy) -> bool:
     parts = parse_url(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return bool(parts.host) and no_proxy.matches(parts.host or "", port)
+
+
+def hop_of_pool(pool: Any) -> Hop | None:
+    """The proxy that one of urllib3's pools goes through, None for none.
+
+    Raises:
+        NotUnderstood: requests for https are to be sent to the proxy itself, which the engine does not do.
+        requests.exceptions.InvalidProxyURL: it is none.
+    """
+    socks: Any = pool.conn_kw.get("_socks_options")
+    if socks:
+        scheme = {(1, False): "socks4", (1, True): "socks4a", (2, False): "socks5"}.get(
+            (socks["socks_version"], socks["rdns"]), "socks5h"
+        )
+        credentials = (socks["username"] or None, socks["password"] or None if socks["username"] else None)
+        return Hop(_checked(scheme, socks["proxy_host"], socks["proxy_port"] or 1080, *credentials))
+    if pool.proxy is None:
+        return None
+    config: Any = pool.proxy_config
+    if config is None:
+        return Hop(_make_proxy("", pool.proxy, pool.proxy_headers))
+    if config.use_forwarding_for_https:
+        raise NotUnderstood
+    own = (config.ssl_context, config.assert_hostname, config.assert_fingerprint)
+    return Hop(_make_proxy("", pool.proxy, pool.proxy_headers), None, *own)
 
 
 def _is_socks(parts: Url) -> bool:
@@ -131,8 +168,12 @@ def _make_proxy(url: str, parts: Url, headers: Mapping[str, Any]) -> Proxy:
         raise ProxySchemeUnknown(scheme)
     port = parts.port or {"http": 80, "https": 443}.get(scheme, 1080)
     fields = tuple((_text(name), _text(value)) for name, value in headers.items())
+    return _checked(scheme, parts.host or "", port, username, password, fields)
+
+
+def _checked(scheme: str, host: str, *more: Any) -> Proxy:
     try:
-        return Proxy(scheme, (parts.host or "").strip("[]"), port, username, password, fields)
+        return Proxy(scheme, host.strip("[]"), *more)
     except UsageError as error:
         raise InvalidProxyURL(str(error)) from error
 

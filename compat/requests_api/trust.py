@@ -11,22 +11,24 @@ Laws:
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, Literal
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.exceptions import SSLError
+from urllib3.util.ssl_ import assert_fingerprint, create_urllib3_context, resolve_cert_reqs, resolve_ssl_version
 
 from drivetrain.engine import tls
 from drivetrain.engine.errors import UsageError
 
-__all__ = ["NotUnderstood", "TlsSettings", "make_context"]
+__all__ = ["NotUnderstood", "TlsSettings", "check_fingerprint", "make_context", "preparation_of"]
 
-_KNOWN = frozenset(
-    {"assert_hostname", "ca_cert_dir", "ca_certs", "cert_file", "cert_reqs", "key_file", "key_password", "system"}
-)
+# Hexadecimal digits of MD5, SHA-1 and SHA-256.
+_FINGERPRINTS = frozenset({32, 40, 64})
+_NO_HEX = re.compile("[^0-9a-fA-F:]").search
 
 
 class NotUnderstood(Exception):
@@ -34,21 +36,25 @@ class NotUnderstood(Exception):
 
 
 class TlsSettings:
-    """What `HTTPAdapter.cert_verify` writes its decisions on, in place of urllib3's pool.
+    """How to speak TLS, in the terms of urllib3; `HTTPAdapter.cert_verify` writes its decisions on one.
 
     Args:
         system: see below.
-        told: more attributes, as somebody has written them on urllib3's pool.
 
     Attributes:
         cert_reqs: "CERT_REQUIRED" or "CERT_NONE".
         ca_certs, ca_cert_dir: a file or directory of authorities.
         cert_file, key_file, key_password: the client's certificate.
-        assert_hostname: False verifies the chain, but not the name.
+        assert_hostname: False verifies the chain, but not the name; a text is the name to verify.
+        assert_fingerprint: the certificate that is accepted, whatever its name.
+        server_hostname: sent, and verified unless `assert_hostname` is another one.
+        ssl_version, ssl_minimum_version, ssl_maximum_version: of TLS.
+        ssl_context: a context of the caller's own, which has its versions already.
+        ca_cert_data: authorities in memory.
         system: whether the request asked for the default trust.
     """
 
-    def __init__(self, system: bool, told: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, system: bool) -> None:
         self.system = system
         self.cert_reqs: Any = "CERT_REQUIRED"
         self.ca_certs: str | None = None
@@ -57,18 +63,52 @@ class TlsSettings:
         self.key_file: str | None = None
         self.key_password: str | None = None
         self.assert_hostname: Any = None
-        if told:
-            vars(self).update(told)
-
-    @property
-    def is_understood(self) -> bool:
-        """Whether all that a subclass wrote down can be done by the engine."""
-        return self.assert_hostname in (None, False) and _KNOWN.issuperset(vars(self))
+        self.assert_fingerprint: str | None = None
+        self.server_hostname: str | None = None
+        self.ssl_version: Any = None
+        self.ssl_minimum_version: Any = None
+        self.ssl_maximum_version: Any = None
+        self.ssl_context: ssl.SSLContext | None = None
+        self.ca_cert_data: str | bytes | None = None
 
     @property
     def verifies(self) -> bool:
         """Whether certificates are verified at all."""
-        return self.cert_reqs not in (None, "NONE", "CERT_NONE", ssl.CERT_NONE)
+        return self.cert_reqs not in ("NONE", "CERT_NONE", ssl.CERT_NONE)
+
+    @property
+    def warns(self) -> bool:
+        """Whether urllib3 warns of a connection like that."""
+        return self.cert_reqs not in (None, "REQUIRED", "CERT_REQUIRED", ssl.CERT_REQUIRED) and not (
+            self.assert_fingerprint
+        )
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the usual trust is all that is asked for."""
+        return not (self.cert_file or self.ca_cert_data or self.names_are_left_out or self.has_versions)
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether versions of TLS were chosen."""
+        return not (self.ssl_version is self.ssl_minimum_version is self.ssl_maximum_version is None)
+
+    @property
+    def names_are_left_out(self) -> bool:
+        """Whether OpenSSL is to verify no name: none is to be, or another one than it is told."""
+        return bool(self.assert_fingerprint or self.assert_hostname or self.assert_hostname is False)
+
+    def verified_name(self, is_given: bool) -> str | Literal[True] | None:
+        """What name the engine is to verify, True for the host's; None where there is none, or the context does it.
+
+        Args:
+            is_given: whether the context is one of the caller's, in which OpenSSL may be told not to.
+        """
+        if self.assert_fingerprint or self.assert_hostname is False or not self.verifies:
+            return None
+        if self.assert_hostname:
+            return str(self.assert_hostname).strip("[]")
+        return True if is_given else None
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -87,7 +127,7 @@ class TlsSettings:
         stamps: list[tuple[int, int, int]] = []
         for path in (self.ca_certs, self.cert_file, self.key_file):
             if path is not None:
-                found = os.stat(path)
+                found = os.stat(os.path.expanduser(path))
                 stamps.append((found.st_mtime_ns, found.st_size, found.st_ino))
         return tuple(stamps)
 
@@ -106,15 +146,20 @@ def make_context(settings: TlsSettings, given: ssl.SSLContext | None) -> ssl.SSL
         if given is not None:
             return _apply(settings, given)
         if not settings.verifies:
-            return _with_certificate(settings, False)
-        if settings.system and settings.ca_certs == DEFAULT_CA_BUNDLE_PATH and settings.assert_hostname is None:
-            if settings.cert_file is None:
+            context = _with_certificate(settings, False)
+        elif settings.system and settings.ca_certs == DEFAULT_CA_BUNDLE_PATH:
+            if settings.is_usual:
                 return _default_context()
             context = _with_certificate(settings, True)
             _load_authorities(context, settings)
-            return context
-        context = _with_certificate(settings, settings.ca_certs or settings.ca_cert_dir or True)
-        if settings.assert_hostname is False:
+        else:
+            context = _with_certificate(
+                settings, settings.ca_certs or settings.ca_cert_dir or not settings.ca_cert_data
+            )
+            _load_authorities(context, settings)
+        if settings.has_versions:
+            _set_versions(context, settings)
+        if settings.names_are_left_out:
             context.check_hostname = False
         return context
     except (UsageError, OSError) as error:
@@ -134,8 +179,19 @@ def _default_context() -> ssl.SSLContext:
 
 
 def _load_authorities(context: ssl.SSLContext, settings: TlsSettings) -> None:
-    if settings.ca_certs or settings.ca_cert_dir:
-        context.load_verify_locations(settings.ca_certs, settings.ca_cert_dir)
+    if settings.ca_certs or settings.ca_cert_dir or settings.ca_cert_data:
+        file, folder = (path and os.path.expanduser(path) for path in (settings.ca_certs, settings.ca_cert_dir))
+        context.load_verify_locations(file, folder, settings.ca_cert_data)
+
+
+def _set_versions(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    """Set the versions of TLS that urllib3 would make of these, with its errors and warnings."""
+    versions = (settings.ssl_version, settings.ssl_minimum_version, settings.ssl_maximum_version)
+    version, minimum, maximum = versions
+    theirs = create_urllib3_context(
+        ssl_version=resolve_ssl_version(version), ssl_minimum_version=minimum, ssl_maximum_version=maximum
+    )
+    context.minimum_version, context.maximum_version = theirs.minimum_version, theirs.maximum_version
 
 
 def _with_certificate(settings: TlsSettings, verify: bool | str) -> ssl.SSLContext:
@@ -145,10 +201,37 @@ def _with_certificate(settings: TlsSettings, verify: bool | str) -> ssl.SSLConte
 
 
 def _apply(settings: TlsSettings, context: ssl.SSLContext) -> ssl.SSLContext:
-    if settings.assert_hostname is False:
-        context.check_hostname = False
-    context.verify_mode = ssl.CERT_REQUIRED if settings.verifies else ssl.CERT_NONE
+    _set_checks(settings, context)
     _load_authorities(context, settings)
+    _show_certificate(settings, context)
+    return context
+
+
+def preparation_of(settings: TlsSettings) -> Callable[[ssl.SSLContext], None]:
+    """What a context of the caller's own is set to for each connection, as urllib3 does it.
+
+    Others with other settings may be using it too, and the one who came last must not decide for all.
+    """
+    return partial(_prepare, settings)
+
+
+def _prepare(settings: TlsSettings, context: ssl.SSLContext) -> None:
+    _set_checks(settings, context)
+    _show_certificate(settings, context)
+
+
+def _set_checks(settings: TlsSettings, context: ssl.SSLContext) -> None:
+    context.verify_mode = resolve_cert_reqs(settings.cert_reqs)
+    if settings.names_are_left_out:
+        context.check_hostname = False
+
+
+def _show_certificate(settings: TlsSettings, context: ssl.SSLContext) -> None:
     if settings.cert_file is not None:
         context.load_cert_chain(settings.cert_file, settings.key_file, settings.key_password)
-    return context
+
+
+def check_fingerprint(fingerprint: str) -> None:
+    """Raise urllib3's error for a fingerprint that is none."""
+    if len(fingerprint.replace(":", "")) not in _FINGERPRINTS or _NO_HEX(fingerprint):
+        assert_fingerprint(b"", fingerprint)

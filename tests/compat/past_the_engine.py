@@ -2,7 +2,7 @@
 
 Its argument is JSON: the addresses of servers. It prints JSON: of each use its outcome and what was seen past the engine. Seen
 are the audit events of `http.client`, which urllib3's connections raise too, and sockets that are connected from its code or
-urllib3's.
+urllib3's. Those that the engine has urllib3's function open, where a program has replaced something there, are its own.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from urllib3.util import Retry
 import drivetrain.compat
 from drivetrain.compat import requests_api, urllib_api
 from drivetrain.compat.requests_api import EngineAdapter
+from tests.compat.pool_tellers import make_ways
 
 HTTP_CLIENT_FILES = (f"{os.sep}http{os.sep}client.py", f"{os.sep}urllib3{os.sep}")
+
+DIALLING = f"{os.sep}requests_api{os.sep}dialling.py"
 
 past: list[str] = []
 
@@ -40,12 +43,16 @@ def note(event: str, _: tuple[Any, ...]) -> None:
         past.append(event)
     elif event == "socket.connect":
         frame = sys._getframe(1)
+        names = []
         while frame is not None:
-            name = frame.f_code.co_filename
+            names.append(frame.f_code.co_filename)
+            frame = frame.f_back  # type: ignore[assignment]
+        if any(name.endswith(DIALLING) for name in names):
+            return
+        for name in names:
             if name.endswith(HTTP_CLIENT_FILES[0]) or HTTP_CLIENT_FILES[1] in name:
                 past.append(f"{event} from {name.rpartition(os.sep)[2]}")
                 return
-            frame = frame.f_back  # type: ignore[assignment]
 
 
 sys.addaudithook(note)
@@ -156,6 +163,7 @@ REQUESTS: dict[str, Callable[[requests.Session], str]] = {
     "requests-mock": passed_by_requests_mock,
     "timeout": lambda s: of(s.get(f"{HTTP}/silent", timeout=0.1)),
     "socket": lambda s: of(s.get(f"http+unix://{quote(AT['unix'], safe='')}/redirect")),
+    **make_ways(AT),
 }
 
 

@@ -63,7 +63,7 @@ def everything_is_given_back() -> Iterator[None]:
     assert Original.__init__.__globals__["__name__"] == "requests.adapters"
     assert {name: getattr(requests.Session, name) for name in ORIGINAL_METHODS} == ORIGINAL_METHODS
     assert urllib.request.AbstractHTTPHandler.do_open is DO_OPEN
-    assert InstalledAdapter.default_options == {}
+    assert InstalledAdapter.engine_defaults == {}
 
 
 @pytest.fixture
@@ -213,8 +213,10 @@ def test_hsts(face: str, certificates: Certificates, monkeypatch: pytest.MonkeyP
             assert ask(secure) == ask(secure.replace("https", "http")) == secure
             assert b"Cookie: a=b" in recorder.heads[1]
             recorder.answers = [answer(b"", f"Location: {secure.replace('https', 'http')}", status="302 Found")]
-            with pytest.raises((requests.TooManyRedirects, urllib.error.HTTPError)):
+            with pytest.raises((requests.TooManyRedirects, urllib.error.HTTPError)) as caught:
                 ask(secure)
+            if isinstance(caught.value, urllib.error.HTTPError):
+                caught.value.close()
 
 
 # --- what is installed --------------------------------------------------------------------------------------------------
@@ -380,3 +382,29 @@ def test_redirects_and_cookies_through_the_installed_engine(no_fallback: None) -
     with RawServer(recorder) as server, drivetrain.compat.installed("requests"):
         assert requests.get(server.url).history[0].status_code == 302
     assert b"Cookie: a=1" in recorder.heads[1]
+
+
+def test_attributes_of_a_class_that_was_derived_before() -> None:
+    """Their names are the program's: what is called as something of the engine's means nothing to it, and is left alone."""
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        default_options = ("mine",)
+        no_proxy = "*"
+        _clients = None
+
+        def __init__(self) -> None:
+            self.proxy = "http://127.0.0.1:1"
+            super().__init__()
+            self.cookies, self.hsts, self._timeouts, self._asked, self._proxies = "c", "h", 5, 0, ["p"]
+
+        def _start(self) -> None:
+            raise AssertionError("this is mine")
+
+    drivetrain.compat.install("requests")
+    with RawServer(Recorder(OK)) as server, requests.Session() as session:
+        session.mount("http://", adapter := Adapter())
+        assert isinstance(adapter, InstalledAdapter)
+        for _ in range(2):
+            assert session.get(server.url).text == "ok"
+        assert (adapter.proxy, adapter.cookies, adapter.hsts) == ("http://127.0.0.1:1", "c", "h")
+        assert (adapter._timeouts, adapter._asked, adapter._proxies) == (5, 0, ["p"])

@@ -6,10 +6,12 @@ known what the watch sees, and that the outcomes are theirs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -67,6 +69,11 @@ class Site:
         return OK
 
 
+def fingerprint_of(certificates: Certificates) -> str:
+    pem = certificates.server_file.read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----"
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """What the program said."""
@@ -90,6 +97,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[s
             "https": site.secure,
             "ca": str(certificates.ca_file),
             "cert": str(certificates.client_file),
+            "fingerprint": fingerprint_of(certificates),
             "proxy": start(ConnectProxy()).url,
             "secure proxy": f"https://localhost:{start(ConnectProxy(context=certificates.server_context())).port}",
             "refusing proxy": start(ConnectProxy(answer=refusal)).url,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from drivetrain.compat import urllib_api
 from drivetrain.compat.requests_api import EngineAdapter
 from tests.support.certificates import Certificates
+from tests.support.http_client_watch import http_client_refused
 from tests.support.peers import Nginx
 from tests.support.proxy_peers import Microsocks, Tinyproxy
 
@@ -57,12 +57,9 @@ def strict_microsocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Micr
 
 
 @pytest.fixture
-def only_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def refuse(*args: object) -> None:
-        raise AssertionError("http.client connects")
-
-    monkeypatch.setattr(http.client.HTTPConnection, "connect", refuse)
-    yield
+def only_engine() -> Iterator[None]:
+    with http_client_refused():
+        yield
     urllib_api.close_connections()
 
 

@@ -44,7 +44,7 @@ def test_all_at_once_and_copied(kind: Any) -> None:
     for twin in (copy.copy(adapter), copy.deepcopy(adapter), pickle.loads(pickle.dumps(adapter))):
         assert type(twin) is kind
         assert (twin._pool_connections, twin._pool_maxsize, twin._pool_block, twin.max_retries.total) == (1, 2, True, 3)
-        assert (twin._total_timeout, twin._engine_options, twin.proxy) == (4, {"version": 1.1}, "http://p")
+        assert (twin._engine_total_timeout, twin._engine_options, twin.proxy) == (4, {"version": 1.1}, "http://p")
         assert twin.no_proxy.matches("a.test", 80)
         assert isinstance(twin.cookies, CookieStore)
         assert isinstance(twin.hsts, HstsStore)

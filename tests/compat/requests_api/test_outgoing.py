@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import io
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,44 @@ def test_what_cannot_be_a_header_is_refused(session: requests.Session) -> None:
         with pytest.raises(ValueError):
             session.send(prepared)
         assert session.get(server.url).text == "ok"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.1", "2130706433", "0x7f.1", "0X7F.1", "0177.0.0.1", "127.0.0.001", "me:secret@127.1", "127.0.0.1"),
+        *(
+            "[::FFFF:7f00:1]",
+            "[::ffff:127.0.0.1]",
+            "[0::ffff:7f00:1]",
+            "localhost.",
+            "LocalHost",
+            "xn--bcher-kva.",
+            "a.1x",
+        ),
+    ],
+)
+@pytest.mark.parametrize("own", [None, "own.test"])
+def test_host_is_spelled_as_in_the_url(monkeypatch: pytest.MonkeyPatch, host: str, own: str | None) -> None:
+    connect = socket.create_connection
+
+    def connect_here(address: Any, *_: Any, **options: Any) -> Any:
+        return connect(("127.0.0.1", address[1]))
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", connect_here)
+    headers = {} if own is None else {"Host": own}
+
+    def send(session: requests.Session, url: str) -> None:
+        session.get(f"http://{host}:{url.rpartition(':')[2]}/x", headers=headers)
+
+    theirs, ours = wire_of(send)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("host", ["127.1", "127.1:80", "[0:0::1]:81", "origin.test:80", "me:secret@0x7f.1"])
+def test_a_proxy_is_sent_the_url_as_written(host: str) -> None:
+    def send(session: requests.Session, url: str) -> None:
+        session.get(f"http://{host}/x?y", proxies={"http": url})
+
+    theirs, ours = wire_of(send)
+    assert ours == theirs

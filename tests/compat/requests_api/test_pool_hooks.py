@@ -1,4 +1,4 @@
-"""Subclasses that reach for urllib3's pools: what the engine can do it does, the rest urllib3 does, to the same effect."""
+"""Subclasses that reach for urllib3's pools: the engine does what they are told, to the same effect."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import drivetrain.compat
 from drivetrain.compat.requests_api import EngineAdapter
 from tests.compat.requests_api.support import OK, Recorder, answer, session_with
 from tests.support.certificates import Certificates
-from tests.support.proxies import SocksProxy
+from tests.support.proxies import ConnectProxy, SocksProxy
 from tests.support.servers import RawServer
 
 
@@ -93,11 +93,11 @@ def test_a_pool_that_is_only_looked_at(kind: Any, pools: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "does"),
-    [("assert_hostname", False, True), ("assert_hostname", "localhost", False), ("ssl_minimum_version", 771, False)],
+    ("name", "value"),
+    [("assert_hostname", False), ("assert_hostname", "localhost"), ("ssl_minimum_version", 771), ("num_requests", 7)],
 )
 def test_a_pool_that_is_told_something(
-    kind: Any, pools: list[str], certificates: Certificates, secure: RawServer, name: str, value: Any, does: bool
+    kind: Any, pools: list[str], certificates: Certificates, secure: RawServer, name: str, value: Any
 ) -> None:
     class Adapter(kind):  # type: ignore[misc]
         def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
@@ -107,7 +107,7 @@ def test_a_pool_that_is_told_something(
 
     host = "127.0.0.1" if name == "assert_hostname" else "localhost"
     assert use(Adapter(), certificates, secure, host) == "ok"
-    assert by_engine(kind, pools) == (kind is EngineAdapter and does)
+    assert by_engine(kind, pools) == (kind is EngineAdapter)
 
 
 def test_a_pool_whose_connections_are_told_something(kind: Any, pools: list[str]) -> None:
@@ -127,7 +127,7 @@ def test_a_pool_whose_connections_are_told_something(kind: Any, pools: list[str]
         for _ in range(2):
             assert session.get(server.url, headers={"Connection": "close"}).text == "ok"
     assert set(peers) == {"127.0.0.5"}
-    assert pools
+    assert by_engine(kind, pools) == (kind is EngineAdapter)
 
 
 def test_attributes_of_a_pool(kind: Any, pools: list[str], certificates: Certificates, secure: RawServer) -> None:
@@ -141,6 +141,7 @@ def test_attributes_of_a_pool(kind: Any, pools: list[str], certificates: Certifi
 
     with session_with(Adapter()) as session:
         assert session.get(f"https://127.0.0.1:{secure.port}/", verify=str(certificates.ca_file)).text == "ok"
+    assert by_engine(kind, pools) == (kind is EngineAdapter)
 
 
 def test_a_send_that_was_copied(kind: Any, pools: list[str]) -> None:
@@ -200,7 +201,7 @@ def test_socks_without_pysocks(monkeypatch: pytest.MonkeyPatch, pools: list[str]
     with RawServer(Recorder(OK)) as server, SocksProxy() as proxy, session_with(Adapter()) as session:
         proxies = {"http": f"socks5h://127.0.0.1:{proxy.port}"}
         assert session.get(f"http://made.up:{server.port}/", proxies=proxies).text == "ok"
-        told["num_connections"] = 7  # which only urllib3 knows, and it knows no way
+        told["ConnectionCls"] = urllib3.connection.HTTPConnection  # which only urllib3 knows, and it knows no way
         with pytest.raises(urllib3.exceptions.LocationValueError, match="only the engine"):
             session.get(f"http://made.up:{server.port}/", proxies=proxies)
     assert proxy.asked == [(5, "made.up", server.port)]
@@ -263,3 +264,37 @@ def test_adapters_of_the_toolbelt(installed: bool, certificates: Certificates, s
         options: dict[str, Any] = {"headers": {"Host": "localhost"}, "verify": str(certificates.ca_file)}
         assert isinstance(session.get_adapter(url), EngineAdapter) == installed
         assert session.get(url, **options).text == "ok"
+
+
+class ForeignContext:
+    """As those of pyOpenSSL: it can do what urllib3 asks of contexts, and is none."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        vars(self)["_context"] = context
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "wrap_bio":
+            raise AttributeError(name)
+        return getattr(self._context, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._context, name, value)
+
+
+@pytest.mark.parametrize("by_proxy", [False, True])
+def test_a_context_that_is_none(
+    kind: Any, pools: list[str], certificates: Certificates, secure: RawServer, by_proxy: bool
+) -> None:
+    class Adapter(kind):  # type: ignore[misc]
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, **options, ssl_context=ForeignContext(ssl.create_default_context()))
+
+        def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+            context = ForeignContext(ssl.create_default_context())
+            return super().proxy_manager_for(*args, **options, ssl_context=context)
+
+    with ConnectProxy() as proxy, session_with(Adapter()) as session:
+        session.verify = str(certificates.ca_file)
+        proxies = {"https": proxy.url} if by_proxy else {}
+        assert session.get(f"https://localhost:{secure.port}/", proxies=proxies).text == "ok"
+    assert pools

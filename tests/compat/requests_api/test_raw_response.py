@@ -288,7 +288,7 @@ def test_a_response_that_is_dropped_unread_frees_its_connection(engine_session: 
             engine_session.get(server.url, stream=True)
         assert engine_session.get(server.url).content == b"x" * 100_000
         adapter = engine_session.get_adapter("http://")
-        statistics = adapter._clients.plain().statistics  # type: ignore[attr-defined]
+        statistics = adapter._engine_clients.plain().statistics  # type: ignore[attr-defined]
         assert (statistics.in_use, statistics.idle) == (0, 1)
 
 

@@ -156,9 +156,10 @@ def test_an_adapter_with_pools_of_its_own(kind: Any, server: RawServer, path: st
 
 def test_what_only_urllib3_could_do_is_refused(path: str) -> None:
     class Adapter(EngineAdapter):
-        def cert_verify(self, conn: Any, *args: Any) -> None:
-            super().cert_verify(conn, *args)
-            conn.assert_fingerprint = "00"
+        def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+            pool = super().get_connection_with_tls_context(*args, **options)
+            pool.ConnectionCls = urllib3.connection.HTTPConnection
+            return pool
 
     with (
         session_with(Adapter()) as session,
@@ -166,3 +167,14 @@ def test_what_only_urllib3_could_do_is_refused(path: str) -> None:
     ):
         session.mount("http+unix://", session.get_adapter("http://"))
         session.get(url_of(path, "/x"))
+
+
+def test_tls_has_nothing_to_do_with_it(server: RawServer, path: str) -> None:
+    class Adapter(EngineAdapter):
+        def cert_verify(self, conn: Any, *args: Any) -> None:
+            super().cert_verify(conn, *args)
+            conn.assert_fingerprint = "00"
+
+    with requests.Session() as session:
+        session.mount("http+unix://", Adapter())
+        assert session.get(url_of(path)).text == "ok"
