@@ -21,6 +21,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
+from drivetrain.compat.urllib_api.replaced import LIMITS
 from drivetrain.engine import Client, H1Limits, PoolLimits
 
 __all__ = ["SharedClients", "make_default_context", "shared_clients"]
@@ -41,9 +42,7 @@ def make_default_context() -> ssl.SSLContext:
 
 
 def _make_client(context: ssl.SSLContext | None, version: float | None = None) -> Client:
-    # http.client has these two as module constants which programs raise for servers with huge heads.
-    max_line = getattr(http.client, "_MAXLINE", 65536)
-    max_fields = getattr(http.client, "_MAXHEADERS", 100)
+    max_line, max_fields = LIMITS(http.client)
     return Client(
         ssl_context=context,
         proxy_ssl_context=context,
@@ -53,6 +52,10 @@ def _make_client(context: ssl.SSLContext | None, version: float | None = None) -
         pool=PoolLimits(max_connections=None, max_per_origin=None, max_idle=_MAX_IDLE),
         limits=H1Limits(max_line=max_line, max_fields=max_fields, max_head=max(_MAX_HEAD, max_line)),
         tolerate_weak_tls=True,
+        # As http.client: many old servers and devices are not what RFC 9112 wants of them.
+        tolerate_odd_responses=True,
+        # As http.client, which sends the body at once.
+        expect_100_timeout=0.0,
         # These are the affair of urllib's handlers.
         cookies=False,
         hsts=False,
@@ -68,11 +71,14 @@ class SharedClients:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._plain: Client | None = None
+        self._limits = LIMITS(http.client)
         # Least recently used first. What a key identifies by its `id` is kept alive by the value.
         self._secure: OrderedDict[Hashable, tuple[Client, object]] = OrderedDict()
 
     def plain(self) -> Client:
         """The client for http."""
+        if LIMITS(http.client) != self._limits:
+            self._begin_anew()
         client = self._plain
         if client is None:
             made = _make_client(None)
@@ -92,6 +98,8 @@ class SharedClients:
         self, key: Hashable, kept_alive: object, make_context: Callable[[], ssl.SSLContext], version: float | None
     ) -> Client:
         clients = self._secure
+        if LIMITS(http.client) != self._limits:
+            self._begin_anew()
         with self._lock:
             if key in clients:
                 clients.move_to_end(key)
@@ -103,6 +111,11 @@ class SharedClients:
         if surplus is not None:
             surplus.close()
         return client
+
+    def _begin_anew(self) -> None:
+        """A program has changed the limits of http.client, which hold for what is read from now on."""
+        self._limits = LIMITS(http.client)
+        self.close()
 
     def close(self) -> None:
         """Close idle connections now and those in use when their responses end. The next request begins anew."""

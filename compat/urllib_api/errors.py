@@ -31,6 +31,7 @@ import socket
 import ssl
 from urllib.error import URLError
 
+from drivetrain.compat.urllib_api.replaced import LIMITS
 from drivetrain.engine import H2Error, H2ErrorCode
 from drivetrain.engine.errors import (
     ConnectError,
@@ -69,7 +70,11 @@ def opening_error(error: EngineError) -> Exception:
     if isinstance(error, H2Error):
         # That of a connection just made: TLS is not as HTTP/2 wants it.
         weak = error.code == H2ErrorCode.INADEQUATE_SECURITY
-        return URLError(ssl.SSLError(str(error))) if weak else http.client.RemoteDisconnected(str(error))
+        return (
+            URLError(ssl.SSLError(ssl.SSL_ERROR_SSL, str(error)))
+            if weak
+            else http.client.RemoteDisconnected(str(error))
+        )
     if isinstance(error, RemoteProtocolError):
         return _head_error(error)
     if isinstance(error, InvalidURL):
@@ -77,7 +82,8 @@ def opening_error(error: EngineError) -> Exception:
         return URLError(socket.gaierror(socket.EAI_NONAME, str(error)))
     if isinstance(error, LocalProtocolError):
         return ValueError(str(error))
-    return error
+    # A context that cannot be used for clients.
+    return URLError(error.__cause__) if isinstance(error.__cause__, ssl.SSLError) else error
 
 
 def reading_error(error: EngineError, partial: bytes, expected: int | None) -> Exception:
@@ -122,11 +128,15 @@ def os_error(error: EngineError) -> OSError:
         and isinstance(error, (ResolveError, TLSError))
     ):
         return cause
-    code = getattr(error, "errno", None)
+    if isinstance(cause, ssl.SSLError):  # an alert that came after the handshake
+        return cause
+    code: int | None = getattr(error, "errno", None)
+    if isinstance(error, TLSError) and isinstance(cause, NetworkError) and code is not None:
+        return os_error(cause)
     if isinstance(error, ResolveError):
         return socket.gaierror(code or socket.EAI_NONAME, getattr(error, "strerror", None) or str(error))
     if isinstance(error, TLSError):
-        return ssl.SSLError(str(error))
+        return ssl.SSLError(ssl.SSL_ERROR_SSL, str(error))
     if code is None:
         return ConnectionError(str(error))
     # The engine's text names every address that was tried; the system's is what people search for.
@@ -139,12 +149,12 @@ def os_error(error: EngineError) -> OSError:
 def _head_error(error: RemoteProtocolError) -> http.client.HTTPException:
     text = str(error)
     if isinstance(error, LimitExceeded):
-        return (
-            http.client.HTTPException(text) if error.part == "field count" else http.client.LineTooLong("header line")
-        )
+        if error.part == "field count":
+            return http.client.HTTPException(f"got more than {LIMITS(http.client)[1]} headers")
+        return http.client.LineTooLong("header line")
     if error.status == 505:
         return http.client.UnknownProtocol(text)
-    if error.part == "status line":
+    if error.part == "status line" or isinstance(error, IncompleteMessage):
         return http.client.BadStatusLine(text)
     # http.client takes nearly anything for a head; what the engine refuses there has no class of its own.
     return http.client.HTTPException(text)

@@ -4,7 +4,9 @@ Everything around the sending is the original's: `do_request_` completes the req
 the opener see request and response. What replaces `do_open` sends over connections that are kept and shared.
 
 Connections that a program makes itself are made by the engine in their place where they are http.client's own (see
-`made_connections`). Others go through the original's `do_open`.
+`made_connections`). Others go through the original's `do_open`; so does what a program leads another way by replacing
+functions (see `replaced`), and what the engine does not send: the original does, or raises what programs expect. A handler
+that was given a `Client` has no other way than that.
 
 One thing is new to programs: a kept connection may be closed by the server at the moment it is used. A request that does no
 more when it is sent twice is then sent again; for others (POST) that is an error. To rule it out at the old price, give the
@@ -13,22 +15,25 @@ handler a `Client(pool=PoolLimits(max_idle=0))`.
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import urllib.request
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import URLError
 from urllib.request import AbstractHTTPHandler, Request
 
 from drivetrain.compat.urllib_api.clients import make_default_context, shared_clients
 from drivetrain.compat.urllib_api.errors import opening_error
-from drivetrain.compat.urllib_api.made_connections import PLAIN, SECURE, plan_of
-from drivetrain.compat.urllib_api.proxying import Way, way_through
+from drivetrain.compat.urllib_api.made_connections import PLAIN, SECURE, Plan, plan_of
+from drivetrain.compat.urllib_api.proxying import Way, is_socks, way_through
+from drivetrain.compat.urllib_api.replaced import is_as_made
 from drivetrain.compat.urllib_api.response import EngineResponse
 from drivetrain.compat.urllib_api.sending import body_of, fields_of, origin_of, target_of, timeouts_of
 from drivetrain.compat.urllib_api.telling import tell_request, tell_response
 from drivetrain.engine import Client, Response, Timeouts
-from drivetrain.engine.errors import ClosedError, EngineError
+from drivetrain.engine.errors import ClosedError, EngineError, InvalidHeader, InvalidURL, LocalProtocolError
 
 __all__ = ["EngineHandler", "HTTPHandler", "HTTPSHandler", "exchange"]
 
@@ -71,6 +76,17 @@ def exchange(
             raise opening_error(error) from error
 
 
+class _Prepared(NamedTuple):
+    """A request as the engine takes it."""
+
+    method: str
+    way: Way
+    secure: bool
+    context: ssl.SSLContext | None
+    body: bytes | Iterable[bytes] | None
+    timeouts: Timeouts
+
+
 class _EngineDoor(_Base):
     """What the handlers have in common: `do_open` through the engine."""
 
@@ -99,16 +115,44 @@ class _EngineDoor(_Base):
             context = http_conn_args.get("context")
             direct = all(value is None or name == "context" for name, value in http_conn_args.items())
         if direct:
-            return self._exchange(req, req.host, secure, context, req.timeout)
-        made = http_class(req.host, timeout=req.timeout, **http_conn_args)
-        plan = plan_of(made)
-        if plan is not None:
-            return self._exchange(req, *plan)
+            plan = Plan(req.host, secure, context, req.timeout)
+        else:
+            made = http_class(req.host, timeout=req.timeout, **http_conn_args)
+            found = plan_of(made)
+            if found is None:
+                return super().do_open(lambda *_, **__: made, req)
+            plan = found
+        response = self._by_the_engine(req, plan)
+        if response is not None:
+            return response
+        if direct:
+            return super().do_open(http_class, req, **http_conn_args)
         return super().do_open(lambda *_, **__: made, req)
 
-    def _exchange(
-        self, request: Request, host: str, secure: bool, context: ssl.SSLContext | None, timeout: Any
-    ) -> EngineResponse:
+    def _by_the_engine(self, request: Request, plan: Plan) -> EngineResponse | None:
+        """The response to a request; None where it is the original's to send."""
+        if self._client is not None:
+            return self._send(request, self._prepared(request, plan, timeouts_of(plan.timeout)))
+        if not is_as_made(plan.secure, plan.context):
+            return None
+        timeouts = timeouts_of(plan.timeout)
+        if timeouts.connect == 0:  # sockets that do not wait
+            return None
+        try:
+            prepared = self._prepared(request, plan, timeouts)
+        except (http.client.HTTPException, TypeError, ValueError):
+            if is_socks(request.host):
+                raise
+            return None
+        try:
+            return self._send(request, prepared)
+        except (URLError, ValueError) as error:
+            if is_socks(request.host) or not _is_for_the_original(prepared, error):
+                raise
+            return None
+
+    def _prepared(self, request: Request, plan: Plan, timeouts: Timeouts) -> _Prepared:
+        host, secure, context, _ = plan
         method = request.get_method()
         fields = fields_of(request, method)
         if request._tunnel_host or request.has_proxy():  # type: ignore[attr-defined]
@@ -119,14 +163,28 @@ class _EngineDoor(_Base):
             secure = secure or way.url[:6] == "https:"
         else:
             way = Way(origin_of("https" if secure else "http", host), target_of(request), None, fields)
-        body = body_of(request.data)
-        timeouts = timeouts_of(timeout)
+        return _Prepared(method, way, secure, context, body_of(request.data), timeouts)
+
+    def _send(self, request: Request, prepared: _Prepared) -> EngineResponse:
+        method, way, secure, context, body, timeouts = prepared
         if self._debuglevel:  # type: ignore[attr-defined]
             body = tell_request(method, way.target, way.fields, body)
         response = exchange(self._client, secure, context, self._version, method, way, body, timeouts)
         if self._debuglevel:  # type: ignore[attr-defined]
             tell_response(response)
         return EngineResponse(response, method, request.full_url)
+
+
+def _is_for_the_original(prepared: _Prepared, error: BaseException) -> bool:
+    """Whether a request that failed may be sent by http.client."""
+    cause = error if isinstance(error, EngineError) else error.__cause__
+    if isinstance(cause, (InvalidHeader, InvalidURL)):  # before anything was sent
+        return True
+    if isinstance(cause, LocalProtocolError):
+        # Both lengths at once are how requests are smuggled. What is no more than bytes can be begun again.
+        names = {name.lower() for name, _ in prepared.way.fields}
+        return isinstance(prepared.body, (bytes, NoneType)) and not names >= {"content-length", "transfer-encoding"}
+    return False
 
 
 class HTTPHandler(_EngineDoor, urllib.request.HTTPHandler):

@@ -17,7 +17,10 @@ __all__ = ["PLAIN", "SECURE", "Plan", "plan_of"]
 PLAIN = http.client.HTTPConnection
 SECURE = http.client.HTTPSConnection
 
-_METHODS = frozenset({"connect", "send", "request", "getresponse", "putrequest", "endheaders"})
+# What they have in themselves when they are made. More is a program's, which changes what they do.
+_USUAL = frozenset(vars(PLAIN("localhost"))) | frozenset(
+    {"_context", "_check_hostname", "key_file", "cert_file", "debuglevel", "_tunnel_host"}
+)
 
 
 class Plan(NamedTuple):
@@ -46,7 +49,9 @@ def plan_of(made: Any) -> Plan | None:
         return None
     its = vars(made)
     is_plain = made.sock is None and its.get("_tunnel_host") is None and made.source_address is None
-    if not is_plain or its.get("_create_connection") is not socket.create_connection or _METHODS & its.keys():
+    if its.get("max_response_headers") is not None:  # of Python 3.15
+        return None
+    if not is_plain or its.get("_create_connection") is not socket.create_connection or not its.keys() <= _USUAL:
         return None
     host = f"[{made.host}]" if ":" in made.host else made.host
     return Plan(f"{host}:{made.port}", type(made) is SECURE, its.get("_context"), made.timeout)

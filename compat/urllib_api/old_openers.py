@@ -18,6 +18,7 @@ from drivetrain.compat.urllib_api.clients import make_default_context
 from drivetrain.compat.urllib_api.handlers import exchange
 from drivetrain.compat.urllib_api.made_connections import PLAIN, SECURE, Plan, plan_of
 from drivetrain.compat.urllib_api.proxying import Way
+from drivetrain.compat.urllib_api.replaced import is_as_made
 from drivetrain.compat.urllib_api.response import EngineResponse
 from drivetrain.compat.urllib_api.sending import (
     as_text,
@@ -128,6 +129,8 @@ def connections_of(opener: Any, original: Any, version: float | None = None) -> 
     is_secure = is_own and http.client.HTTPSConnection is SECURE
 
     def make(host: str) -> Any:
+        if not is_as_made(is_secure):
+            return original(host)
         if original is PLAIN or is_secure:
             context = _context_of(opener) if is_secure else None
             return _Connection(opener, version, host, Plan(host, is_secure, context, _GLOBAL_DEFAULT_TIMEOUT))

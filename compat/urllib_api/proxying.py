@@ -18,9 +18,9 @@ from urllib.request import Request
 from drivetrain.compat.urllib_api.sending import origin_of, target_of
 from drivetrain.engine import NoProxy, Proxy, parse_uri
 
-__all__ = ["ProxyHandler", "Way", "way_through"]
+__all__ = ["ProxyHandler", "Way", "is_socks", "way_through"]
 
-_is_socks = re.compile(r"socks(?:4a?|5h?)?://", re.IGNORECASE).match
+_match_socks = re.compile(r"socks(?:4a?|5h?)?://", re.IGNORECASE).match
 _AUTHORIZATION = "Proxy-Authorization"
 
 
@@ -40,6 +40,11 @@ class Way(NamedTuple):
     fields: list[tuple[str, str]]
 
 
+def is_socks(proxy: str | None) -> bool:
+    """Whether a proxy, as a request or a handler has it, speaks SOCKS."""
+    return proxy is not None and _match_socks(proxy) is not None
+
+
 def way_through(request: Request, secure: bool, fields: list[tuple[str, str]]) -> Way:
     """The way of a request that was turned to a proxy.
 
@@ -54,7 +59,7 @@ def way_through(request: Request, secure: bool, fields: list[tuple[str, str]]) -
     """
     tunnel: str | None = request._tunnel_host  # type: ignore[attr-defined]
     host = request.host or ""
-    if tunnel is None and not _is_socks(host):
+    if tunnel is None and not is_socks(host):
         target = target_of(request)
         scheme, netloc = urlsplit(target)[:2]
         root = origin_of("https" if secure else "http", host)
@@ -71,7 +76,7 @@ def way_through(request: Request, secure: bool, fields: list[tuple[str, str]]) -
     own = tuple(field for field in fields if field[0] == _AUTHORIZATION)
     fields = [field for field in fields if field[0] != _AUTHORIZATION]
     origin = origin_of("https", tunnel) if tunnel else origin_of("http", parts.netloc)
-    if _is_socks(host):
+    if is_socks(host):
         return Way(origin, target, Proxy.from_uri(host), fields)
     root_uri = parse_uri(origin_of("https" if secure else "http", host))
     return Way(origin, target, Proxy("http", root_uri.host, root_uri.port, headers=own), fields)
@@ -101,7 +106,7 @@ class ProxyHandler(urllib.request.ProxyHandler):
         if req.host and (urllib.request.proxy_bypass(req.host) or self._is_exempt(req)):
             return None
         tunnel: str | None = req._tunnel_host  # type: ignore[attr-defined]
-        if _is_socks(proxy) and req.type in ("http", "https"):
+        if is_socks(proxy) and req.type in ("http", "https"):
             # Where the host is expected: a handler that knows no SOCKS then finds no such host, and sends nothing.
             if tunnel is None and not req.has_proxy():
                 req.set_proxy(proxy, req.type)

@@ -20,12 +20,15 @@ from __future__ import annotations
 
 import io
 import ssl
+import weakref
 from collections.abc import Callable
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any
 
+from drivetrain.compat.field_names import fields_as_written
 from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.compat.urllib_api.errors import lacks_only_trailers, reading_error
+from drivetrain.compat.urllib_api.response_file import ResponseFile
 from drivetrain.engine import Response
 from drivetrain.engine.errors import EngineError, IncompleteMessage
 
@@ -82,8 +85,8 @@ class EngineResponse(HTTPResponse):
         self._closed = False
         self._method = method
         fields = response.headers.raw_fields()
-        self._headers: HTTPMessage = LazyMessage(fields[1:])
-        self._version = response.http_version
+        self._version = version = response.http_version
+        self._headers: HTTPMessage = LazyMessage(fields[1:] if version != "2" else fields_as_written(fields, version))
         self._left, self._chunked = _framing(response, method)
         self.url = url
         self.code = self.status = response.status
@@ -141,9 +144,17 @@ class EngineResponse(HTTPResponse):
         return closing or (not self._chunked and self._left is None)
 
     @property
-    def fp(self) -> EngineResponse | None:  # type: ignore[override]
+    def fp(self) -> ResponseFile | None:  # type: ignore[override]
         """Something to read from until the end was read, then None."""
-        return None if self._response is None else self
+        if self._response is None:
+            return None
+        found: weakref.ref[ResponseFile] | None = self.__dict__.get("_file")
+        file = None if found is None else found()
+        if file is None:
+            file = ResponseFile(self, self._response)
+            # It holds the response; the other way round, a dropped response would not be closed at once.
+            self._file = weakref.ref(file)
+        return file
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
@@ -366,6 +377,13 @@ def _framing(response: Response, method: str) -> tuple[int | None, bool]:
     chunked = coding is not None and coding.lower() == "chunked"
     if method == "HEAD" or response.status in (204, 304):
         return 0, chunked
-    length = None if coding is not None else headers.get("content-length")
-    # The engine has refused what is no number.
-    return (None if length is None else int(length)), chunked
+    length = None if coding is not None and "chunked" in coding.lower() else headers.get("content-length")
+    return (None if length is None else _number(length)), chunked
+
+
+def _number(length: str) -> int | None:
+    try:
+        number = int(length)
+    except ValueError:
+        return None
+    return number if number >= 0 else None

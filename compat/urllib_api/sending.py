@@ -1,7 +1,8 @@
 """From a `urllib.request.Request` to what goes on the wire, byte for byte as `http.client` sends it for urllib.
 
 The order is that of `HTTPConnection.request` behind `AbstractHTTPHandler.do_open`: Accept-Encoding, Content-Length where
-the original adds it late, the unredirected fields, the others; names in title case. One line is missing on purpose:
+the original adds it late, the unredirected fields, the others; names in title case. Of a name that is among both, the value
+is the unredirected one's or the other's, as this version of Python has it. One line is missing on purpose:
 `Connection: close`, which the original sends because it cannot keep a connection. A Connection field of the caller's is
 sent as it is.
 """
@@ -17,7 +18,7 @@ from functools import lru_cache
 from socket import _GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 from typing import Any
 from urllib.error import URLError
-from urllib.request import Request
+from urllib.request import AbstractHTTPHandler, Request
 
 from drivetrain.engine import Timeouts
 
@@ -39,9 +40,42 @@ _PORTS = {"http": http.client.HTTP_PORT, "https": http.client.HTTPS_PORT}
 _NO_LIMITS = Timeouts()
 
 
+class _Asked(Exception):
+    """What a connection was asked for."""
+
+
+class _Asking:
+    """A connection that only tells what it is asked for."""
+
+    def __init__(self, host: str, **_options: Any) -> None: ...
+
+    def set_debuglevel(self, level: int) -> None: ...
+
+    def request(self, method: str, target: str, body: Any, headers: dict[str, str], **_options: Any) -> None:
+        raise _Asked(headers["X"])
+
+    def close(self) -> None: ...
+
+
+def _redirected_win() -> bool:
+    request = Request("http://localhost/", headers={"X": "redirected"})
+    request.add_unredirected_header("X", "unredirected")
+    request.timeout = 0
+    try:
+        AbstractHTTPHandler().do_open(_Asking, request)  # type: ignore[arg-type]
+    except _Asked as asked:
+        return asked.args == ("redirected",)
+    return False
+
+
+_REDIRECTED_WIN = (
+    _redirected_win()
+)  # since 3.14.7, and asked, as older versions may come to it in any of their releases
+
+
 @lru_cache(256)
-def _title(name: str) -> str:
-    return name.title()
+def _title(name: str | bytes) -> str:
+    return name.title() if isinstance(name, str) else name.decode("latin-1").title()
 
 
 @lru_cache(256)
@@ -107,7 +141,7 @@ def fields_of(request: Request, method: str) -> list[tuple[str, str]]:
     merged = {_title(name): value for name, value in request.unredirected_hdrs.items()}
     headers = request.headers
     if headers:
-        unredirected = request.unredirected_hdrs
+        unredirected = () if _REDIRECTED_WIN else request.unredirected_hdrs
         for name, value in headers.items():
             if name not in unredirected:
                 merged[_title(name)] = value
@@ -132,9 +166,15 @@ def missing_framing(data: Any) -> tuple[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """A field value of a kind that `http.client` takes too: bytes, a number, or text of a subclass."""
+    """A field value of a kind that `http.client` takes too: bytes, a whole number, or text of a subclass.
+
+    Raises:
+        TypeError: it is something else.
+    """
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode("latin-1")
+    if not isinstance(value, (str, int)):
+        raise TypeError(f"expected string or bytes-like object, got {type(value).__name__!r}")
     return str(value)
 
 
@@ -156,7 +196,8 @@ def body_of(data: Any) -> bytes | Iterable[bytes] | None:
         pass
     if isinstance(data, str) or not isinstance(data, Iterable):
         raise TypeError(f"message_body should be a bytes-like object or an iterable, got {type(data)!r}")
-    return data
+    # What can be iterated once must not look like what can be sent a second time.
+    return _pieces_in(data) if isinstance(data, Iterator) else _Iterated(data)
 
 
 def _is_seekable(file: Any) -> bool:
@@ -170,6 +211,23 @@ def _pieces_of(file: Any) -> Iterator[bytes]:
     is_text = isinstance(file, io.TextIOBase)
     while piece := file.read(_PIECE):
         yield piece.encode("iso-8859-1") if is_text else piece
+
+
+def _pieces_in(data: Iterable[Any]) -> Iterator[bytes]:
+    for piece in data:
+        if isinstance(piece, str):
+            raise TypeError("can't concat str to bytes")
+        yield piece if type(piece) is bytes else bytes(memoryview(piece))
+
+
+class _Iterated:
+    """The pieces of an iterable, as often as it is iterated."""
+
+    def __init__(self, data: Iterable[Any]) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _pieces_in(self._data)
 
 
 class _RewindableFile:
@@ -191,7 +249,7 @@ def timeouts_of(timeout: object) -> Timeouts:
     """A urllib timeout, which holds for each socket operation, in the engine's terms.
 
     Raises:
-        ValueError, TypeError: it is no number of seconds.
+        ValueError, TypeError, OverflowError: it is no number of seconds that a socket takes.
     """
     if timeout is _GLOBAL_DEFAULT_TIMEOUT:
         timeout = socket.getdefaulttimeout()
@@ -199,5 +257,8 @@ def timeouts_of(timeout: object) -> Timeouts:
 
 
 @lru_cache(64, typed=True)
-def _timeouts(seconds: Any) -> Timeouts:
+def _timeouts(value: Any) -> Timeouts:
+    with socket.socket() as judge:
+        judge.settimeout(value)
+    seconds = float(value)
     return Timeouts(connect=seconds, read=seconds, write=seconds)

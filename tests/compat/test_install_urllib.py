@@ -18,6 +18,7 @@ import drivetrain.compat.urllib_api.installation  # whose import alone changes n
 from tests.compat.requests_api.support import OK, Recorder
 from tests.support.certificates import Certificates
 from tests.support.h2_server import H2Server, pages
+from tests.support.http_client_watch import http_client_refused
 from tests.support.servers import RawServer
 
 CHANGED = {("AbstractHTTPHandler", "do_open"), ("URLopener", "_open_generic_http")}
@@ -62,9 +63,8 @@ def test_who_has_replaced_a_method_keeps_it(monkeypatch: pytest.MonkeyPatch) -> 
     urllib.request.AbstractHTTPHandler.do_open = ours.__wrapped__  # type: ignore[attr-defined, method-assign]
 
 
-def test_a_debug_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(http.client.HTTPConnection, "connect", None)
-    with RawServer(Recorder(OK)) as server, drivetrain.compat.installed("urllib"):
+def test_a_debug_level(capsys: pytest.CaptureFixture[str]) -> None:
+    with RawServer(Recorder(OK)) as server, drivetrain.compat.installed("urllib"), http_client_refused():
         opener = urllib.request.build_opener(urllib.request.HTTPHandler(debuglevel=1))
         assert opener.open(server.url).read() == b"ok"
     printed = capsys.readouterr().out
@@ -109,8 +109,8 @@ def test_whether_names_of_hosts_are_checked(tmp_path: Path, monkeypatch: pytest.
 
     certificates = Certificates.create(tmp_path, ["elsewhere.test"])
     monkeypatch.setattr(ssl, "_create_default_https_context", certificates.client_context)
-    monkeypatch.setattr(http.client.HTTPSConnection, "connect", None)
     with (
+        http_client_refused(),
         drivetrain.compat.installed("urllib"),
         RawServer(Recorder(OK), context=certificates.server_context()) as server,
     ):

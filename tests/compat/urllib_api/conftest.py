@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import http.client
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from drivetrain.compat import urllib_api
+from tests.support.http_client_watch import http_client_refused
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,7 @@ def _nothing_stays() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_http_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_http_client() -> Iterator[None]:
     """Make every connection of http.client an error."""
-
-    def refuse(*args: object) -> None:
-        raise AssertionError("http.client connects")
-
-    monkeypatch.setattr(http.client.HTTPConnection, "connect", refuse)
+    with http_client_refused():
+        yield

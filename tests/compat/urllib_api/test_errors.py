@@ -7,6 +7,7 @@ import io
 import socket
 import ssl
 import struct
+import sys
 import threading
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -248,10 +249,41 @@ def test_the_limits_of_http_client_hold(library: Library, monkeypatch: pytest.Mo
         assert len(got.headers.get_all("X")) == 200
 
 
-def test_what_smuggles_is_refused(ours: Library) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-    with RawServer(sending(answer)) as server, pytest.raises(http.client.HTTPException, match="Transfer-Encoding"):
+def test_what_says_in_two_ways_how_long_it_is_is_refused(ours: Library) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok"
+    with RawServer(sending(answer)) as server, pytest.raises(http.client.HTTPException, match="Content-Length"):
         ours.urlopen(server.url)
+
+
+def test_tls_that_breaks_in_the_handshake(library: Library) -> None:
+    def handler(connection: socket.socket) -> None:
+        connection.recv(1)
+        reset(connection)
+
+    with RawServer(handler) as server, pytest.raises(URLError) as caught:
+        library.urlopen(f"https://127.0.0.1:{server.port}/", timeout=5)
+    assert type(caught.value.reason) is ConnectionResetError
+    assert str(caught.value) == "<urlopen error [Errno 104] Connection reset by peer>" or sys.platform != "linux"
+
+
+def test_an_alert_after_the_handshake(library: Library, certificates: Certificates) -> None:
+    context = certificates.server_context(ask_client=True)
+    client = certificates.client_context()
+    client.minimum_version = ssl.TLSVersion.TLSv1_3
+    with (
+        RawServer(silent, context=context, tolerate=(OSError,)) as server,
+        pytest.raises(OSError) as caught,  # by the reading or, when the end came sooner, by the sending
+    ):
+        library.urlopen(f"https://localhost:{server.port}/", context=client, timeout=5)
+    error = caught.value.reason if isinstance(caught.value, URLError) else caught.value
+    assert isinstance(error, (ssl.SSLError, ConnectionError))
+    assert type(error) is not ConnectionError
+
+
+def test_a_context_for_servers(library: Library) -> None:
+    with RawServer(silent) as server, pytest.raises(URLError) as caught:
+        library.urlopen(f"https://localhost:{server.port}/", context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    assert type(caught.value.reason) is ssl.SSLError
 
 
 # -- reading the body --------------------------------------------------------------------------------------------------

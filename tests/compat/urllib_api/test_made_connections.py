@@ -7,7 +7,7 @@ import http.client
 import socket
 import ssl
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.error import URLError
 from urllib.request import Request
@@ -19,6 +19,7 @@ from drivetrain.compat.urllib_api.made_connections import Plan, plan_of
 from tests.compat.urllib_api.conftest import Library
 from tests.compat.urllib_api.recorder import Recorder, response
 from tests.support.certificates import Certificates
+from tests.support.http_client_watch import http_client_watched
 from tests.support.servers import RawServer, read_head
 
 
@@ -38,17 +39,10 @@ def opener_with(library: Library, make: Callable[..., Any], **options: Any) -> u
 
 
 @pytest.fixture
-def watched(library: Library, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def watched() -> Iterator[list[str]]:
     """Connections of http.client; ours must not make any."""
-    connected: list[str] = []
-    original = http.client.HTTPConnection.connect
-
-    def connect(self: http.client.HTTPConnection) -> None:
-        connected.append(self.host)
-        original(self)
-
-    monkeypatch.setattr(http.client.HTTPConnection, "connect", connect)
-    return connected
+    with http_client_watched() as heard:
+        yield heard
 
 
 def test_a_function_that_makes_one(library: Library, watched: list[str]) -> None:
@@ -143,6 +137,7 @@ def changed(name: str, value: object) -> http.client.HTTPConnection:
         changed("sock", object()),
         changed("_create_connection", print),
         changed("_tunnel_host", "origin.test"),
+        changed("max_response_headers", 1000),
     ],
     ids=lambda made: type(made).__name__,
 )

@@ -17,6 +17,7 @@ import drivetrain.compat
 from drivetrain.compat import urllib_api
 from tests.compat.urllib_api.recorder import Recorder, response
 from tests.support.certificates import Certificates
+from tests.support.http_client_watch import http_client_refused
 from tests.support.servers import RawServer, answering
 
 pytestmark = [
@@ -46,14 +47,8 @@ def make(request: pytest.FixtureRequest, name: str) -> Iterator[Make]:
         if request.param == "installed":
             assert stack.enter_context(drivetrain.compat.installed("urllib")).gaps == ()
         if request.param != "original":
-            watched = pytest.MonkeyPatch()
-            stack.callback(watched.undo)
-            watched.setattr(http.client.HTTPConnection, "connect", _refuse)
+            stack.enter_context(http_client_refused())
         yield getattr(module, name)
-
-
-def _refuse(*_: object) -> None:
-    raise AssertionError("http.client connects")
 
 
 def fields(recorder: Recorder, number: int = -1) -> list[str]:
@@ -171,8 +166,7 @@ def test_connections_of_a_subclass(name: str, monkeypatch: pytest.MonkeyPatch) -
             return self.kind(host, timeout=9)
 
     url = "https://127.0.0.1:"
-    with RawServer(Recorder()) as server, drivetrain.compat.installed("urllib"), monkeypatch.context() as patched:
-        patched.setattr(http.client.HTTPConnection, "connect", _refuse)
+    with RawServer(Recorder()) as server, drivetrain.compat.installed("urllib"), http_client_refused():
         assert Own().open(f"{url}{server.port}/").read() == b"ok"
         Own.kind = Special
         with pytest.raises(OSError, match="special"):

@@ -279,6 +279,8 @@ def errors_of(url: str, proxy: str) -> list[tuple[str, str]]:
         with pytest.raises(Exception) as caught:  # which one is what is compared
             opener.open(url, timeout=0.3)
         found.append(described(caught.value))
+        if isinstance(caught.value, HTTPError):
+            caught.value.close()
         del caught
     gc.collect(1)
     return found
