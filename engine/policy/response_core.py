@@ -234,6 +234,6 @@ class ResponseCore:
 
     def forsake(self) -> None:
         """`abandon` for finalizers: the connection is closed when the pool is used next."""
-        if not self._given_back:
+        if not getattr(self, "_given_back", True):  # a copy has nothing
             self._given_back = True
             self._agent.forsaken(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import gzip
 import io
 import socket
@@ -155,6 +156,12 @@ class TestRawBody:
                 assert 1 <= count <= 4
                 assert bytes(buffer[:count]) + io.BufferedReader(raw).read() == BODY  # type: ignore[type-var]
             assert client.statistics.idle == 1
+
+    def test_a_copy_that_fails_leaves_it_alone(self, site: Site) -> None:
+        with Client() as client, client.stream("GET", site.url + "/chunks?count=100&size=3") as response:
+            with pytest.raises(TypeError, match="pickle"):
+                copy.deepcopy(response)
+            assert response.read() == BODY
 
     def test_closing_it_gives_the_response_up(self, site: Site) -> None:
         with Client() as client:
