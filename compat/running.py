@@ -118,7 +118,7 @@ def _run_module(words: list[str]) -> int:
             __spec__=spec,
             __package__=spec.parent,
             __file__=spec.origin,
-            __cached__=spec.cached,
+            **_cached(spec.cached),
             __loader__=loader,
         )
 
@@ -144,9 +144,13 @@ def _run_script(words: list[str]) -> int:
 
     def program() -> None:
         code = compile(source, full, "exec", dont_inherit=True)
-        _run_as_main(code, __file__=full, __cached__=None, __loader__=SourceFileLoader("__main__", full))
+        _run_as_main(code, __file__=full, **_cached(None), __loader__=SourceFileLoader("__main__", full))
 
     return _guarded(program)
+
+
+def _cached(path: str | None) -> dict[str, str | None]:
+    return {"__cached__": path} if sys.version_info < (3, 15) else {}
 
 
 def _put_first(folder: str | None) -> None:

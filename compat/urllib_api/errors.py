@@ -96,6 +96,8 @@ def reading_error(error: EngineError, partial: bytes, expected: int | None) -> E
     """
     if isinstance(error, (NetworkError, Timeout)):
         return os_error(error)
+    if isinstance(error, LimitExceeded) and error.part == "field count":
+        return http.client.HTTPException(f"got more than {LIMITS(http.client)[1]} trailers")
     if isinstance(error, RemoteProtocolError):
         return http.client.IncompleteRead(partial, expected)
     return error
@@ -151,6 +153,8 @@ def _head_error(error: RemoteProtocolError) -> http.client.HTTPException:
     if isinstance(error, LimitExceeded):
         if error.part == "field count":
             return http.client.HTTPException(f"got more than {LIMITS(http.client)[1]} headers")
+        if error.part == "informational count":
+            return http.client.HTTPException("got more than 100 interim responses")
         return http.client.LineTooLong("header line")
     if error.status == 505:
         return http.client.UnknownProtocol(text)

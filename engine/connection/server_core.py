@@ -40,11 +40,14 @@ class _Connection:
         raw: the accepted byte stream.
         task: what serves it, None while that is being started.
         serving: how, None before the client's first byte.
+        is_begun: whether the task runs, or ran.
+        is_dropped: whether it is not to run any more.
     """
 
-    __slots__ = ("raw", "serving", "task")
+    __slots__ = ("is_begun", "is_dropped", "raw", "serving", "task")
 
     def __init__(self, raw: ByteStream) -> None:
+        self.is_begun = self.is_dropped = False
         self.raw = raw
         self.task: TaskHandle | None = None
         self.serving: Serving | None = None
@@ -159,9 +162,12 @@ class ServerCore:
         try:
             record.task = self.backend.spawn(self._serve(record), f"drivetrain connection {stream.peer_address.host}")
         except BaseException:
-            # No more threads, for one.
-            stream.close()
-            self._forget(stream)
+            # No more threads, for one. But whom an interrupt reaches here may have started it all the same.
+            with self._guard:
+                record.is_dropped = not record.is_begun
+            if record.is_dropped:
+                stream.close()
+                self._forget(stream)
             raise
 
     async def _wait_for_room(self, deadline: float) -> bool:
@@ -178,6 +184,10 @@ class ServerCore:
     # -- one connection ------------------------------------------------------------------------------------------------
 
     async def _serve(self, record: _Connection) -> None:
+        with self._guard:
+            record.is_begun = True
+            if record.is_dropped:
+                return
         try:
             serving: Serving | None = await self._open(record.raw)
             while serving is not None:

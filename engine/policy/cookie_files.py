@@ -6,8 +6,8 @@ that begin with "#" are comments. What the readers make of the finer points:
 
 - column 2 is TRUE for a cookie with a Domain attribute, as curl has it (lua-http writes the opposite); such a domain is
   written with a dot in front, which `MozillaCookieJar` insists upon;
-- a session cookie has the expiry 0, as in curl and wget. `MozillaCookieJar` reads it with `ignore_expires=True` and
-  writes an empty column, which is read here too;
+- a session cookie has the expiry 0, as in curl and wget. `MozillaCookieJar` reads it with `ignore_expires=True`, in some
+  versions of Python (3.14.8) with `ignore_discard=True` instead, and writes an empty column, which is read here too;
 - wget skips HttpOnly lines as comments, and writes a port behind the domain, which cookies do not care about;
 - a tab inside a cookie cannot be written: it is left out, for `MozillaCookieJar` refuses a whole file for one such line;
 - the format has no column for SameSite and for the time of creation; lines are in the order of creation.

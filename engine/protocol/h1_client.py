@@ -199,7 +199,8 @@ class H1ClientMachine(H1Machine):
     def _informational_received(self, headers: Headers, version: float, reason: str) -> Event:
         self._informational += 1
         if self._informational > self.limits.max_informational:
-            raise LimitExceeded(f"more than {self.limits.max_informational} informational responses")
+            text = f"more than {self.limits.max_informational} informational responses"
+            raise LimitExceeded(text, part="informational count")
         self._scanned = 0
         return InformationalReceived(headers, version, reason)
 

@@ -16,6 +16,7 @@ import pytest
 from drivetrain.engine import tls as tls_module
 from drivetrain.engine.backends.base import Backend
 from drivetrain.engine.connection.dial import DialOptions, TlsOptions, dial_tcp, secure
+from drivetrain.engine.connection.tls_stream import wrap_tls
 from drivetrain.engine.errors import CertificateError, ConnectTimeout, TLSError, UsageError
 from drivetrain.engine.tls import new_client_context, new_server_context
 from tests.connection.colours import Drive, drive_asyncio, drive_blocking, on_both
@@ -84,6 +85,17 @@ def connect(
     return drive(attempt)
 
 
+_wrap_bio = ssl.SSLContext.wrap_bio
+
+
+def wrap_bio_as_of_today(
+    context: ssl.SSLContext, *bios: ssl.MemoryBIO, server_side: bool = False, server_hostname: str | None = None
+) -> ssl.SSLObject:
+    if context.check_hostname and not server_hostname:
+        raise ValueError("check_hostname requires server_hostname")
+    return _wrap_bio(context, *bios, server_side=server_side, server_hostname=server_hostname)
+
+
 class TestNames:
     @on_both
     def test_the_host_is_sent_and_verified(
@@ -130,6 +142,57 @@ class TestNames:
             with pytest.raises(CertificateError, match=r"'other\.test', only for: localhost"):
                 connect(drive, server, options, "other.test")
         assert server.sent_names == [None, None]
+
+    @on_both
+    def test_python_makes_no_session_without_a_name(
+        self,
+        drive: Drive[Any],
+        certificates: Certificates,
+        trusting: ssl.SSLContext,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """As it is since 3.14.8: the name is verified all the same, and the context stays as it is."""
+        monkeypatch.setattr(ssl.SSLContext, "wrap_bio", wrap_bio_as_of_today)
+        options = TlsOptions(trusting, sendname=False)
+        with TlsServer(certificates) as server:
+            assert isinstance(connect(drive, server, options), ssl.SSLObject)
+            with pytest.raises(CertificateError, match=r"'other\.test', only for: localhost"):
+                connect(drive, server, options, "other.test")
+            stranger = new_client_context(verify=certificates.server_file.read_bytes())
+            with pytest.raises(CertificateError, match="was refused"):
+                connect(drive, server, TlsOptions(stranger, sendname=False))
+        assert server.sent_names == [None, None, None]
+        assert trusting.check_hostname
+
+    def test_a_context_that_makes_sessions_itself_is_not_passed_by(self, certificates: Certificates) -> None:
+        class Own(ssl.SSLContext):
+            wrap_bio = wrap_bio_as_of_today
+
+        context = Own(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(certificates.ca_file)
+        with TlsServer(certificates) as server:
+            connect(drive_blocking, server, TlsOptions(context))
+            with pytest.raises(UsageError, match="check_hostname requires server_hostname"):
+                connect(drive_blocking, server, TlsOptions(context, sendname=False))
+        assert server.sent_names == ["localhost"]
+
+    @on_both
+    def test_who_verifies_no_name_must_tell_it(self, drive: Drive[Any], trusting: ssl.SSLContext) -> None:
+        async def attempt(backend: Backend) -> None:
+            stream = await dial_tcp(backend, "127.0.0.1", server.port, DialOptions(), backend.now() + 5)
+            with pytest.raises(UsageError, match="must be told the name"):
+                await wrap_tls(
+                    stream,
+                    trusting,
+                    server_side=False,
+                    server_hostname=None,
+                    guard=backend.create_guard(),
+                    deadline=backend.now() + 5,
+                )
+            assert stream.is_closed
+
+        with RawServer(lambda connection: connection.recv(1), tolerate=(OSError,)) as server:
+            drive(attempt)
 
     @pytest.mark.parametrize("sendname", [True, False])
     @on_both

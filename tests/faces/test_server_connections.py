@@ -149,6 +149,42 @@ def test_a_loop_ends_with_the_listening() -> None:
     server.close()
 
 
+@pytest.mark.parametrize("begins", [True, False])
+def test_an_interrupt_while_a_connection_gets_its_thread(begins: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is served on when the thread runs already, and closed when it does not run yet."""
+    begun = threading.Event()
+    started: list[Callable[[], None]] = []
+    start = threading.Thread.start
+
+    async def handler(_: Any, stream: Any) -> None:
+        begun.set()
+        await shout(None, stream)
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begins:
+            start(thread)
+            assert begun.wait(10)
+        else:
+            started.append(lambda: start(thread))
+        raise KeyboardInterrupt
+
+    server = Server(None, on_connection=handler)
+    with socket.create_connection(server.listen()[1:], 10) as sock:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(threading.Thread, "start", interrupted)
+            server.loop()
+        for later in started:
+            later()
+        if begins:
+            assert talk(sock)
+            assert server.connections == 1
+            sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(100) == b""
+        until(lambda: server.connections == 0)
+        assert begun.is_set() == begins
+    server.close()
+
+
 def test_what_never_listened_will_not() -> None:
     server = Server(None, on_connection=shout)
     server.stop_listening()

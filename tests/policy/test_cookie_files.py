@@ -245,7 +245,7 @@ def test_the_standard_library_reads_ours(tmp_path: Path) -> None:
     store_of(*SAMPLES).save_to_file(path)
     path.write_bytes(path.read_bytes().replace(b"\xff\x85", b""))  # it reads UTF-8 only, or whatever the locale says
     jar = MozillaCookieJar()
-    jar.load(str(path), ignore_expires=True)
+    jar.load(str(path), ignore_discard=True, ignore_expires=True)
     found = {
         cookie.name: (cookie.domain, cookie.value, cookie.secure, cookie.has_nonstandard_attr("HTTPOnly"))
         for cookie in jar
@@ -264,7 +264,7 @@ def test_we_read_the_standard_library_s(tmp_path: Path) -> None:
     samples = [cookie for cookie in SAMPLES if cookie.name != "bytes"]
     store_of(*samples).save_to_file(path)
     jar = MozillaCookieJar()
-    jar.load(path, ignore_expires=True)
+    jar.load(path, ignore_discard=True, ignore_expires=True)
     jar.save(again, ignore_discard=True, ignore_expires=True)
     store, _ = new_store()
     assert store.load_from_file(again) == len(samples)

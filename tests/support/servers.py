@@ -164,11 +164,18 @@ class RawServer:
             connection.close()
 
 
+def _receive(connection: socket.socket, length: int) -> bytes:
+    try:
+        return connection.recv(length)
+    except BrokenPipeError:  # OpenSSL sends tickets while it reads: nobody was there any more to take them
+        return b""
+
+
 def read_head(connection: socket.socket) -> bytes:
     """Read up to and including an empty line, and nothing behind it; b"" at the end of input."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        piece = connection.recv(1)  # byte by byte: what follows belongs to the next reader
+        piece = _receive(connection, 1)  # byte by byte: what follows belongs to the next reader
         if not piece:
             assert not head, f"the client broke off inside a head: {head!r}"
             return b""
@@ -180,7 +187,7 @@ def read_exactly(connection: socket.socket, length: int) -> bytes:
     """Read `length` bytes; an earlier end of input is an error."""
     data = bytearray()
     while len(data) < length:
-        piece = connection.recv(length - len(data))
+        piece = _receive(connection, length - len(data))
         assert piece, f"{length} bytes expected, the client ended after {bytes(data)!r}"
         data += piece
     return bytes(data)
@@ -189,7 +196,7 @@ def read_exactly(connection: socket.socket, length: int) -> bytes:
 def read_until_eof(connection: socket.socket) -> bytes:
     """Read everything up to the end of input."""
     data = bytearray()
-    while piece := connection.recv(65536):
+    while piece := _receive(connection, 65536):
         data += piece
     return bytes(data)
 

@@ -447,3 +447,25 @@ def test_a_response_kept_by_an_error_is_a_file(library: Library) -> None:
             library.urlopen(server.url)
         with caught.value as error, io.TextIOWrapper(error.fp, encoding="ascii") as text:
             assert list(text) == ["a\n", "b\n"]
+
+
+# -- too much ------------------------------------------------------------------------------------------------------------
+
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"
+_FINAL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 150 + _FINAL, "interim responses", id="interim"),
+        pytest.param(_CHUNKED + b"A: b\r\n" * 150 + b"\r\n", "trailers", id="trailers"),
+    ],
+)
+def test_too_many(library: Library, answer: bytes, what: str) -> None:
+    if not (library.keeps or hasattr(http.client, "_MAXINTERIMRESPONSES")):
+        pytest.skip("the original reads on for ever before Python 3.14.7")
+    with RawServer(sending(answer), tolerate=(OSError,)) as server:
+        with pytest.raises(http.client.HTTPException, match=f"^got more than 100 {what}$") as caught:
+            library.get(server.url)
+        assert type(caught.value) is http.client.HTTPException

@@ -159,6 +159,9 @@ def test_signals_end_a_server(colour: str, number: signal.Signals) -> None:
             half = open_raw(port, HANDSHAKE[:-2])
             with open_raw(port, HANDSHAKE) as sock:
                 assert b" 101 " in read_head(sock)
+                # When this comes back, the main thread waits: of a signal just before a wait Python hears only after it.
+                sock.sendall(b"\x81\x81\0\0\0\0x")
+                assert sock.recv(100) == b"\x81\1x"
                 process.send_signal(number)
                 assert sock.recv(100)[:1] == b"\x88"
                 sock.sendall(b"\x88\x80\0\0\0\0")
