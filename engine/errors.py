@@ -123,13 +123,16 @@ class RemoteProtocolError(ProtocolError):
         message: what was wrong, naming the offending part.
         status: the status code with which a server refuses such input.
         part: what was wrong, for programs, where some must tell it from the rest: "request line", "status line", "length"
-            (the fields that say how long the body is), "field count", "trailers"; otherwise empty.
+            (the fields that say how long the body is), "field count", "informational count", "chunk size", "trailers"; otherwise
+            empty.
 
     Attributes:
         with_proxy: whether the peer was a proxy that was asked for a tunnel.
+        line: the status line of a head, or the chunk-size line, that a tolerant client cannot read, as it came; else empty.
     """
 
     with_proxy = False
+    line = b""
 
     def __init__(self, message: str, status: int = 400, part: str = "") -> None:
         super().__init__(message)
@@ -142,7 +145,15 @@ class LimitExceeded(RemoteProtocolError):
 
 
 class IncompleteMessage(RemoteProtocolError):
-    """The connection ended in the middle of a message: what was received of it must not be taken for the whole."""
+    """The connection ended in the middle of a message: what was received of it must not be taken for the whole.
+
+    Attributes:
+        missing: how many bytes the chunk, or the line end after it, in which the connection ended lacks; None elsewhere.
+        present: how many of it came.
+    """
+
+    missing: int | None = None
+    present = 0
 
 
 class DecodingError(RemoteProtocolError):
@@ -253,9 +264,11 @@ class ConnectTimeout(Timeout):
 
     Attributes:
         with_proxy: whether it was a proxy that could not be reached in time.
+        during_tls: whether there was a connection, and the TLS handshake over it was not done in time.
     """
 
     with_proxy = False
+    during_tls = False
 
 
 class ReadTimeout(Timeout):

@@ -22,14 +22,19 @@ import http.client
 import re
 import socket
 import ssl
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any
 
 import requests
 from requests import PreparedRequest
+from requests.models import CONTENT_CHUNK_SIZE
 from urllib3.exceptions import (
     ClosedPoolError,
     ConnectTimeoutError,
     HTTPError,
     IncompleteRead,
+    InvalidChunkLength,
     InvalidHeader,
     LocationParseError,
     MaxRetryError,
@@ -111,6 +116,8 @@ def as_urllib3_error(error: Exception, route: Route, path: str, timeouts: Timeou
         timeouts: those of the request.
     """
     if route.proxy is not None and isinstance(error, (ConnectError, ConnectTimeout)):
+        if isinstance(error, ConnectTimeout) and error.during_tls and route.proxy.is_socks:
+            return _tls_timeout(route, path, timeouts)
         if route.proxy.is_socks:
             return _socks_error(error, route, timeouts)
         return _http_proxy_error(error, route, route.proxy, timeouts)
@@ -118,6 +125,8 @@ def as_urllib3_error(error: Exception, route: Route, path: str, timeouts: Timeou
         return _connect_error(error, route, timeouts)
     if isinstance(error, StreamRefused):
         return NewConnectionError(route.connection(timeouts.connect), f"Failed to begin a request: {error}")
+    if isinstance(error, ConnectTimeout) and error.during_tls:
+        return _tls_timeout(route, path, timeouts)
     if isinstance(error, (ConnectTimeout, PoolTimeout)):
         return _connect_timeout(route, timeouts)
     if isinstance(error, ReadTimeout):
@@ -126,6 +135,9 @@ def as_urllib3_error(error: Exception, route: Route, path: str, timeouts: Timeou
         return _no_host(error, route, timeouts)
     if isinstance(error, ClosedError):
         return ClosedPoolError(route.pool(), "Pool is closed.")
+    alert = _tls_failure(error)
+    if alert is not None:
+        return SSLError(alert)
     if isinstance(error, (OSError, RemoteProtocolError)) or type(error) is UsageError:
         mapped = _aborted(error)
         proxy = route.proxy
@@ -134,6 +146,19 @@ def as_urllib3_error(error: Exception, route: Route, path: str, timeouts: Timeou
             return _beside_proxy(mapped.args[-1], proxy)
         return mapped
     return requests.exceptions.InvalidHeader(str(error))
+
+
+def _tls_timeout(route: Route, path: str, timeouts: Timeouts) -> ReadTimeoutError:
+    """For urllib3 whoever is slow with TLS was connected to, and is read from."""
+    return ReadTimeoutError(route.pool(), path, f"Read timed out. (read timeout={timeouts.connect})")
+
+
+def _tls_failure(error: BaseException) -> ssl.SSLError | None:
+    """OpenSSL's error where the peer ended a connection over TLS with an alert: it may come after the handshake."""
+    cause = error.__cause__
+    while isinstance(cause, EngineError):
+        cause = cause.__cause__
+    return cause if isinstance(error, OSError) and isinstance(cause, ssl.SSLError) else None
 
 
 def _connect_timeout(route: Route, timeouts: Timeouts) -> ConnectTimeoutError:
@@ -178,7 +203,10 @@ def _wrong_certificate(error: CertificateError) -> SSLError:
 
 def _no_host(error: InvalidURL, route: Route, timeouts: Timeouts) -> Exception:
     """What requests took for a host and is none. urllib3 finds out by looking the name up, if it can be written as one."""
-    connection = route.connection(timeouts.connect)
+    try:
+        connection = route.connection(timeouts.connect)
+    except ValueError as no_port:
+        return requests.exceptions.InvalidURL(no_port)
     is_name = bool(connection.host) and route.proxy is None and route.url.lower().startswith(("http://", "https://"))
     try:
         connection.host.encode("idna")
@@ -267,12 +295,25 @@ def _os_error(error: OSError, file: str | None = None) -> OSError:
     return OSError(code, text) if file is None else OSError(code, text, file)
 
 
+def _too_much(error: LimitExceeded) -> http.client.HTTPException:
+    if error.part == "field count":
+        return http.client.HTTPException(f"got more than {_MAX_HEADERS(http.client)} headers")
+    return http.client.LineTooLong("header line" if str(error).startswith("field line") else str(error))
+
+
+_MAX_HEADERS = attrgetter("_MAXHEADERS")
+
+_is_status_line = re.compile(rb"HTTP/\S*\s+[1-9]\d\d(\s|\Z)").match  # for http.client
+
+
 def _aborted(error: Exception) -> Exception:
     reason: Exception
     if isinstance(error, H2Error):
         if error.code == H2ErrorCode.INADEQUATE_SECURITY:
             return SSLError(ssl.SSLError(str(error)))
         return ProtocolError("Connection aborted.", http.client.RemoteDisconnected(str(error)))
+    if isinstance(error, RemoteProtocolError) and error.line and not _is_status_line(error.line):
+        return ProtocolError("Connection aborted.", http.client.BadStatusLine(error.line.decode("latin-1")))
     if isinstance(error, IncompleteMessage):
         return _HeadCutShort("Connection aborted.", http.client.HTTPException(str(error)))
     if isinstance(error, ConnectionClosed):
@@ -282,7 +323,9 @@ def _aborted(error: Exception) -> Exception:
     elif isinstance(error, OSError):
         reason = _os_error(error)
     elif isinstance(error, LimitExceeded):
-        reason = http.client.LineTooLong(str(error))
+        reason = _too_much(error)
+    elif isinstance(error, RemoteProtocolError) and error.status == 505:
+        reason = http.client.UnknownProtocol(str(error).rpartition(" ")[2])
     elif isinstance(error, RemoteProtocolError) and error.part == "length":
         return InvalidHeader(f"{error} (Content-Length contained multiple unmatching values, or none that is a length)")
     elif isinstance(error, RemoteProtocolError) and error.part == "status line":
@@ -292,25 +335,43 @@ def _aborted(error: Exception) -> Exception:
     return ProtocolError("Connection aborted.", reason)
 
 
-def as_body_error(error: EngineError, url: str, received: int, expected: int | None) -> Exception:
+def as_body_error(error: EngineError, url: str, received: int, expected: int | None, whole: bool = False) -> Exception:
     """What urllib3 raises where reading a response's body failed.
 
     Args:
         url: of whom it was asked of, see `Route.asked`.
         received: bytes of the body that came.
         expected: bytes of the whole body, None where that was not said.
+        whole: it is read in one go.
     """
     if isinstance(error, TimeoutError):
         # urllib3 does not know the URL here either.
         return ReadTimeoutError(Route(url).pool(), None, "Read timed out.")
     reason: Exception = error
+    alert = _tls_failure(error)
+    if alert is not None:
+        return SSLError(alert)
     if isinstance(error, IncompleteMessage):
-        if expected is None:
-            return ProtocolError("Response ended prematurely", error)
-        reason = IncompleteRead(received, expected - received)
+        if error.missing is not None:
+            reason = _chunk_cut_short(error, error.missing, whole)
+        elif expected is None:
+            return ProtocolError("Response ended prematurely")
+        else:
+            reason = IncompleteRead(received, expected - received)
+    elif isinstance(error, RemoteProtocolError) and error.part == "chunk size":
+        seen: Any = SimpleNamespace(tell=lambda: 0, length_remaining=expected)  # urllib3 does not count chunks
+        reason = InvalidChunkLength(seen, error.line)
     elif isinstance(error, OSError):
         reason = _os_error(error)
     return ProtocolError(f"Connection broken: {reason!r}", reason)
+
+
+def _chunk_cut_short(error: IncompleteMessage, missing: int, whole: bool) -> IncompleteRead:
+    if not whole:  # what came of it was handed over
+        return IncompleteRead(0, missing)
+    before = error.present - error.present % CONTENT_CHUNK_SIZE
+    present = error.present - before
+    return IncompleteRead(present, min(CONTENT_CHUNK_SIZE, present + missing) - present)
 
 
 def as_requests_error(error: Exception, request: PreparedRequest) -> Exception:

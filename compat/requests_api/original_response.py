@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import weakref
 from http.client import HTTPMessage
+from typing import Any
 
 from drivetrain.compat.field_names import fields_as_written
 from drivetrain.compat.http_versions import VERSION_NUMBERS
 from drivetrain.engine import Response
 
-__all__ = ["OriginalResponse"]
+__all__ = ["HEAD_NAMES", "OriginalResponse"]
+
+HEAD_NAMES = frozenset({"code", "getheader", "getheaders", "headers", "info", "msg", "reason", "status", "version"})
+"""What a response of http.client tells of its head."""
+
+_BODY_NAMES = frozenset(
+    {
+        *("chunk_left", "chunked", "fp", "length", "will_close"),
+        *("fileno", "flush", "read", "read1", "readable", "readinto", "readline"),
+    }
+)
 
 
 class OriginalResponse:
-    """The head of a response in http.client's terms.
+    """A response in http.client's terms. It reads from the body that urllib3's response has.
 
     It is false when the response sets no cookie: requests looks for cookies twice in every response, at length, and skips
     both looks when what it is to look into is false.
+
+    Args:
+        response: the engine's.
+        raw: the `RawResponse` that has it; None where nobody asks about the body.
 
     Attributes:
         status, reason, version: as in `http.client.HTTPResponse`; the version is 20 over HTTP/2.
     """
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, raw: Any = None) -> None:
         self._response = response
+        # Weak, for it has this object.
+        self._raw = None if raw is None else weakref.ref(raw)
         self._message: HTTPMessage | None = None
         self.status = self.code = response.status
         self.reason = response.reason
@@ -56,9 +74,24 @@ class OriginalResponse:
         """All fields, in order."""
         return fields_as_written(self._response.headers.raw_fields(), self._response.http_version)
 
+    def _body(self) -> Any:
+        raw = None if self._raw is None else self._raw()
+        return None if raw is None else raw.body_file()
+
     def isclosed(self) -> bool:
-        """True: the body is not read through this object."""
-        return True
+        """Whether the body was read to its end or given up."""
+        raw = None if self._raw is None else self._raw()
+        return True if raw is None else raw.is_over
+
+    closed = property(isclosed)
 
     def close(self) -> None:
-        """Nothing to do: see `isclosed`."""
+        """Give the rest of the body up."""
+        if not self.isclosed():
+            self._body().close()
+
+    def __getattr__(self, name: str) -> Any:
+        body = self._body() if name in _BODY_NAMES else None
+        if body is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(body, name)

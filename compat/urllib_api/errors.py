@@ -31,7 +31,7 @@ import socket
 import ssl
 from urllib.error import URLError
 
-from drivetrain.compat.urllib_api.replaced import LIMITS
+from drivetrain.compat.replaced import LIMITS
 from drivetrain.engine import H2Error, H2ErrorCode
 from drivetrain.engine.errors import (
     ConnectError,
@@ -159,6 +159,6 @@ def _head_error(error: RemoteProtocolError) -> http.client.HTTPException:
     if error.status == 505:
         return http.client.UnknownProtocol(text)
     if error.part == "status line" or isinstance(error, IncompleteMessage):
-        return http.client.BadStatusLine(text)
+        return http.client.BadStatusLine(error.line.decode("latin-1") or text)
     # http.client takes nearly anything for a head; what the engine refuses there has no class of its own.
     return http.client.HTTPException(text)

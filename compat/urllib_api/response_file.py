@@ -3,86 +3,21 @@
 from __future__ import annotations
 
 import io
-import socket
-import ssl
 from http.client import HTTPResponse
 from typing import Any
 
-from drivetrain.engine import Address, Response
+from drivetrain.compat.socket_view import RawView
+from drivetrain.engine import Response
 
-__all__ = ["RawView", "ResponseFile", "SocketView"]
-
-
-def _as_socket_says(address: Address) -> Any:
-    if address.family == socket.AF_INET6:
-        return address.host, address.port, 0, 0
-    return address.host if address.port is None else (address.host, address.port)
-
-
-class SocketView:
-    """The facts that the socket of a response tells, and those of TLS where it is a TLS socket.
-
-    Args:
-        owner: the response as programs have it.
-        response: the engine's.
-    """
-
-    def __init__(self, owner: HTTPResponse, response: Response) -> None:
-        facts = response.connection
-        self._owner = owner
-        self._response = response
-        self._peer = facts.peer
-        self._local = facts.local
-        self._tls: ssl.SSLObject | None = facts.ssl_object
-        self.family = facts.peer.family
-
-    def getpeername(self) -> Any:
-        """The address of the other end."""
-        return _as_socket_says(self._peer)
-
-    def getsockname(self) -> Any:
-        """The address of this end."""
-        return _as_socket_says(self._local)
-
-    def fileno(self) -> int:
-        """The descriptor of the connection, -1 where there is none any more."""
-        return -1 if self._owner.isclosed() else self._response.fileno()
-
-    def shutdown(self, how: int) -> None:
-        """Give the response up."""
-        self._owner.close()
-
-    def close(self) -> None:
-        """Give the response up."""
-        self._owner.close()
-
-    def __getattr__(self, name: str) -> Any:
-        # getpeercert, cipher, version, selected_alpn_protocol, context, …
-        if name.startswith("_") or self._tls is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(self._tls, name)
-
-
-class RawView:
-    """What stands where `socket.SocketIO` would: it has the socket, and no more.
-
-    Args:
-        owner, response: see `SocketView`.
-    """
-
-    def __init__(self, owner: HTTPResponse, response: Response) -> None:
-        self._sock = SocketView(owner, response)
-
-    def fileno(self) -> int:
-        """The descriptor of the connection."""
-        return self._sock.fileno()
+__all__ = ["ResponseFile"]
 
 
 class ResponseFile(io.BufferedIOBase):
     """The same bytes as the response gives, in a file of its own.
 
     Args:
-        owner, response: see `SocketView`.
+        owner: the response as programs have it.
+        response: the engine's.
     """
 
     def __init__(self, owner: HTTPResponse, response: Response) -> None:
@@ -92,7 +27,7 @@ class ResponseFile(io.BufferedIOBase):
     @property
     def raw(self) -> RawView:
         """See `RawView`."""
-        return RawView(self._owner, self._response)
+        return RawView(self._response, self._owner.isclosed, self._owner.close)
 
     @property
     def closed(self) -> bool:

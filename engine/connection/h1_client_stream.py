@@ -182,6 +182,16 @@ class H1ClientStream(H1Stream):
         self.connection.write_timeout = write_timeout
 
     @property
+    def chunk_left(self) -> int:
+        """How many bytes are still to come of the chunk that the last piece was of."""
+        return 0 if self._received_all else self._machine.chunk_left
+
+    @property
+    def read_timeout(self) -> float | None:
+        """How many seconds without progress a read may take."""
+        return self.connection.read_timeout
+
+    @property
     def was_answered(self) -> bool:
         """Whether anything of the response came."""
         return self._machine.receiving or bool(self._machine.buffered)

@@ -241,6 +241,11 @@ class H2ClientStream(H2Stream):
         self.connection.flush_soon()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    @property
+    def chunk_left(self) -> int:
+        """0: there are no chunks here."""
+        return 0
+
     # -- for the request loop ------------------------------------------------------------------------------------------
 
     def limit_waits(self, read_timeout: float | None, write_timeout: float | None) -> None:

@@ -178,7 +178,9 @@ class TlsStream(LayeredStream):
                 else:
                     self._incoming.write_eof()
         except Timeout as fault:
-            raise ConnectTimeout("the TLS handshake took too long") from fault
+            error = ConnectTimeout("the TLS handshake took too long")
+            error.during_tls = True
+            raise error from fault
         except TLSError:
             raise
         except NetworkError as fault:

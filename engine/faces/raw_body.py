@@ -56,6 +56,12 @@ class RawBody(io.RawIOBase):
         super().__del__()
 
     @property
+    def chunk_left(self) -> int:
+        """How many bytes are left of the chunk, or of what came at once, that was read from last."""
+        core = self._core
+        return self._reader.buffered + (0 if core.is_complete else core.stream.chunk_left)
+
+    @property
     def is_complete(self) -> bool:
         """Whether the whole body was received."""
         return self._core.is_complete

@@ -116,6 +116,20 @@ class ResponseBase:
         return self._core.connection.stream.fileno()
 
     @property
+    def read_timeout(self) -> float | None:
+        """Seconds that the server may send nothing while the body is read, None for no limit.
+
+        It can be set, for waits that begin after that; the limit for the whole call stays.
+        """
+        return self._core.stream.read_timeout
+
+    @read_timeout.setter
+    def read_timeout(self, seconds: float | None) -> None:
+        core = self._core
+        if not core.is_complete:  # the connection may be another's by now
+            core.stream.limit_waits(seconds, None)
+
+    @property
     def timings(self) -> Timings:
         """When the steps of the call happened, redirects included."""
         return self._core.timings

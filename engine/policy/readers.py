@@ -73,6 +73,11 @@ class ByteReader(UnitReader[bytes]):
             return self.take_buffered() or await self._next_piece()
         return await self.take(self._size)
 
+    @property
+    def buffered(self) -> int:
+        """How many bytes are left of the last piece."""
+        return len(self._buffer) - self._position
+
     def take_buffered(self, size: int | None = None) -> bytes:
         """At most `size` bytes of what is left of the last piece, without waiting."""
         start = self._position

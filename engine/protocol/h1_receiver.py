@@ -53,6 +53,7 @@ class H1Receiver(ABC):
         self._fault: EngineError | None = None
         self._body_kind = BodyKind.NONE
         self._remaining = 0
+        self._chunk_size = 0
         self._extensions = 0
         self._inflater: Inflater | None = None
         self._body_size = 0
@@ -116,6 +117,11 @@ class H1Receiver(ABC):
     def body_is_over(self) -> bool:
         """Whether the last byte of a body of known length was reported, and only its end is still to be."""
         return self._body_kind is BodyKind.LENGTH and not self._remaining and self._step == self._end_message
+
+    @property
+    def chunk_left(self) -> int:
+        """How much of the present chunk is still to be handed over; 0 in bodies that do not come in chunks."""
+        return self._remaining if self._body_kind is BodyKind.CHUNKED and self._inflater is None else 0
 
     def take_whole_body(self) -> bytes | None:
         """Take the body in one piece and with it the end of the message, if its length is known and all of it has come.
@@ -281,7 +287,7 @@ class H1Receiver(ABC):
         if self._extensions > self.limits.max_chunk_extensions:
             raise LimitExceeded(f"more than {self.limits.max_chunk_extensions} bytes of chunk extensions")
         self._position = end + 1
-        self._remaining = size
+        self._remaining = self._chunk_size = size
         self._step = self._read_chunk_data if self._remaining else self._last_chunk
         return self._step()
 
@@ -294,7 +300,7 @@ class H1Receiver(ABC):
     def _read_chunk_data(self) -> Event | None:
         if self._position == len(self._data):
             if self.ended:
-                raise IncompleteMessage("the connection ended inside a chunk")
+                raise self._cut_chunk("the connection ended inside a chunk", self._remaining, self._chunk_size)
             return None
         piece = self._take(self._remaining)
         self._remaining -= len(piece)
@@ -312,8 +318,14 @@ class H1Receiver(ABC):
         if ending not in (b"", b"\r"):
             raise RemoteProtocolError("a chunk does not end where its size says")
         if self.ended:
-            raise IncompleteMessage("the connection ended inside a chunked body")
+            raise self._cut_chunk("the connection ended inside a chunked body", 2 - len(ending), 2)
         return None
+
+    @staticmethod
+    def _cut_chunk(message: str, missing: int, size: int) -> IncompleteMessage:
+        error = IncompleteMessage(message)
+        error.missing, error.present = missing, size - missing
+        return error
 
     def _last_chunk(self) -> Event | None:
         self._scanned = 0

@@ -59,10 +59,14 @@ class H1TolerantClientMachine(H1ClientMachine):
         if not complete and not self.ended:
             self._scanned = end
             return None
+        first = bytes(data[start:end]).partition(b"\n")
         if not complete and data[-1:] != b"\n":
-            raise IncompleteMessage("the connection ended inside a header section")
+            cut = IncompleteMessage("the connection ended inside a header section")
+            cut.line = first[0] + first[1]
+            raise cut
         parsed = parse_odd_head(data[start:end].decode("latin-1"))
         if parsed is None:
+            self._fault_of_head.line = first[0] + first[1]
             raise self._fault_of_head
         version, status, reason, fields = parsed
         if len(fields) > self.limits.max_fields:
@@ -99,10 +103,11 @@ class H1TolerantClientMachine(H1ClientMachine):
     def _parse_chunk_line(self, line: bytes) -> tuple[int, str]:
         try:
             return super()._parse_chunk_line(line)
-        except RemoteProtocolError:
+        except RemoteProtocolError as fault:
             digits, _, extensions = line.decode("latin-1").partition(";")
             size = digits.strip()
             if not _is_chunk_size(size):
+                fault.part, fault.line = "chunk size", line + b"\n"
                 raise
         self._end_connection()
         return int(size, 16), extensions

@@ -69,6 +69,8 @@ def test_closing(ours: Library, way: str) -> None:
             sock.close()
         else:
             sock.shutdown(2)
+            assert sock.fileno() == got.fileno() >= 0
+            got.close()
         assert sock.fileno() == -1
         got.close()
 
