@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 from drivetrain.compat.installing import Report
+from drivetrain.compat.replaced import NOTED
 from drivetrain.engine import Client, Response, WebSocketConnection
 
 __all__ = ["Tally"]
@@ -98,4 +99,5 @@ class Tally:
         if self.past:
             hosts = ", ".join(sorted(self.past))
             lines.append(f"drivetrain: {self.past.total()} connections went past the engine, to {hosts}")
+            lines += [f"drivetrain: {name} is replaced, by {home}" for name, home in sorted(NOTED.items())]
         return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import threading
 from types import NoneType
@@ -12,15 +13,17 @@ from requests import PreparedRequest
 from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, DEFAULT_RETRIES, HTTPAdapter
 from requests.utils import select_proxy
 from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util.retry import Retry
 
+from drivetrain.compat.replaced import LIMITS
 from drivetrain.compat.requests_api.attempts import Plan
 from drivetrain.compat.requests_api.building import build_response
-from drivetrain.compat.requests_api.clients import Clients, limits_of
+from drivetrain.compat.requests_api.clients import Clients, limits_of, limits_of_heads
 from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.limits import TimeoutTable
+from drivetrain.compat.requests_api.originals import WATCHES
 from drivetrain.compat.requests_api.passing import Asked, PoolDoor, replaced_send
 from drivetrain.compat.requests_api.planning import exchange, make_plan
 from drivetrain.compat.requests_api.pool_reading import EnginesPool, Wishes, read_pool
@@ -58,7 +61,10 @@ _ENGINE_OPTIONS = frozenset(
         "version",
     }
 )
+# What leads to where urllib3 knows no way.
+_ELSEWHERE = frozenset({"dialer", "unix_socket"})
 _CONTEXTS = (ssl.SSLContext, NoneType)
+_CLASSES = dict(pool_classes_by_scheme)
 _UNDERSTOOD = frozenset({"block", "maxsize", "ssl_context"})
 _starting = threading.Lock()
 
@@ -112,7 +118,8 @@ class EngineAdapter(HTTPAdapter):
     _engine_cookies: CookieStore | None = None
     _engine_proxy: str | None = None
     _engine_no_proxy = NoProxy()
-    _engine_begun_with: tuple[Any, Any] = (None, None)
+    _engine_begun_with: tuple[Any, Any, Any] = (None, None, None)
+    _engine_stands_in = False
     _engine_clients: Clients | None = None
 
     # Names that programs give attributes of their own classes too, which may be derived from this one behind their backs.
@@ -155,22 +162,36 @@ class EngineAdapter(HTTPAdapter):
             raise ValueError("http2=False contradicts version=2")
         self._engine_options = {"ssl_context": ssl_context, **options} if ssl_context is not None else options
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
+        if ssl_context is not None:
+            # For what urllib3 has to send after all: it must not trust anybody else.
+            _told(getattr(self, "poolmanager", None)).setdefault("ssl_context", ssl_context)
         self._engine_start()
 
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[misc]
+        if "_engine_no_proxy" in state:  # as text, for old protocols of pickle cannot have an object with slots
+            state["_engine_no_proxy"] = state["_engine_no_proxy"].text
+        return state
+
     def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_engine_no_proxy" in state:
+            state = {**state, "_engine_no_proxy": NoProxy(state["_engine_no_proxy"])}
         super().__setstate__(state)  # type: ignore[misc]
         self._engine_start()
 
     def _engine_start(self) -> None:
         """Begin without connections, with what the pool manager was told."""
-        manager = self.poolmanager
+        manager = getattr(self, "poolmanager", None)
         options = dict(self._engine_options)
-        context = manager.connection_pool_kw.get("ssl_context")
+        told = _told(manager)
+        context = told.get("ssl_context")
         if isinstance(context, ssl.SSLContext):  # and not one of pyOpenSSL
             options["ssl_context"] = context
-        told = manager.connection_pool_kw
         maxsize, block = told.get("maxsize", self._pool_maxsize), told.get("block", self._pool_block)
         options["pool"] = limits_of(self._pool_connections, maxsize or 0, bool(block))
+        limits = LIMITS(http.client)
+        if "limits" not in options:
+            options["limits"] = limits_of_heads(*limits)
         self._engine_timeouts = TimeoutTable(self._engine_total_timeout)
         self._engine_clients = Clients(options)
         self._engine_asked = Asked()
@@ -182,13 +203,13 @@ class EngineAdapter(HTTPAdapter):
         ):  # for requests under way, see `planning`
             vars(self).setdefault(name, getattr(self, name))
         self._engine_proxies = None if "unix_socket" in options else ProxyTable()
-        self._engine_begun_with = manager, context
+        self._engine_begun_with = manager, context, limits
 
     def _engine_start_anew(self) -> None:
         """Begin, where that has not been done for the pool manager that is there now."""
         with _starting:
             if not _has_begun(self):
-                self.close_clients()
+                self._engine_close()
                 self._engine_start()
 
     # -- sending -------------------------------------------------------------------------------------------------------
@@ -219,13 +240,16 @@ class EngineAdapter(HTTPAdapter):
                 request = upgraded(request, self._engine_hsts)
             if self._engine_cookies is not None:
                 request = with_cookies(request, self._engine_cookies)
+        given = proxies
         if proxies or self._engine_proxy is not None:
             proxies = _proxies_for(self, request, proxies)
-        if another is None and not _hands_out_pools(self):
+        if another is None and not _hands_out_pools(self) and _may_send(self, request, proxies):
             try:
                 return _complete(self, request, _plan(self, request, stream, timeout, verify, cert, proxies))
             except NotUnderstood:  # and therefore nothing was sent
                 pass
+        if is_unix(request.url or ""):
+            proxies = given  # for a subclass that has something to say to it
         with self._engine_asked.asking(request):
             response: requests.Response = (another or _SEND)(
                 self, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
@@ -244,6 +268,15 @@ class EngineAdapter(HTTPAdapter):
         pool, hop = _pool_for(self, request, verify, proxies, cert)
 
         def send(url: str, timeout: Any, retries: Any) -> RawResponse:
+            try:
+                return send_by_engine(url, timeout, retries)
+            except NotUnderstood:
+                _check_trust(self, pool)
+                raise
+
+        def send_by_engine(url: str, timeout: Any, retries: Any) -> RawResponse:
+            if type(pool) is not EnginesPool and not _may_send(self, request, proxies):
+                raise NotUnderstood
             wishes = _read(self, request, verify, pool, hop)
             plan = make_plan(self, request, True, timeout, verify, cert, proxies, hop, wishes)
             if url not in (self.request_url(request, given), self.request_url(request, proxies)):
@@ -254,14 +287,14 @@ class EngineAdapter(HTTPAdapter):
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def close_clients(self) -> None:
+    def _engine_close(self) -> None:
         """Close the engine's connections; those in use when their responses end."""
         if self._engine_clients is not None:
             self._engine_clients.close()
 
     def close(self) -> None:
         """Close all connections. As requests' own, the adapter can be used again afterwards."""
-        self.close_clients()
+        self._engine_close()
         super().close()
 
 
@@ -271,20 +304,37 @@ _GET_DOOR = EngineAdapter.get_connection_with_tls_context
 # No methods, for the reason that `planning` gives.
 def _has_begun(adapter: EngineAdapter) -> bool:
     """Whether it has clients, for the pool manager that is there now and as that was told."""
-    manager, context = adapter._engine_begun_with
-    return manager is adapter.poolmanager and manager.connection_pool_kw.get("ssl_context") is context
+    manager, context, limits = adapter._engine_begun_with
+    return (
+        manager is getattr(adapter, "poolmanager", None)
+        and _told(manager).get("ssl_context") is context
+        and LIMITS(http.client) == limits
+    )
+
+
+def _told(manager: Any) -> dict[str, Any]:
+    """What a pool manager was told; a subclass may have none."""
+    told = getattr(manager, "connection_pool_kw", None)
+    return told if isinstance(told, dict) else {}
+
+
+def _may_send(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> bool:
+    """Whether nobody has put anything below urllib3's pools that has to see a request. Asked for every one."""
+    url = request.url or ""
+    watch = WATCHES[getattr(adapter, "_engine_stands_in", False)][bool(proxies) or url[:5] == "https"]
+    return watch.unchanged() or is_unix(url) or not _ELSEWHERE.isdisjoint(adapter._engine_options)
 
 
 def _tells_pools(adapter: EngineAdapter) -> bool:
     """Whether urllib3's pools are told, or made, in a way that is not requests'."""
-    manager: Any = adapter.poolmanager
+    manager: Any = getattr(adapter, "poolmanager", None)
     return (
-        not _UNDERSTOOD.issuperset(manager.connection_pool_kw)
+        not _UNDERSTOOD.issuperset(_told(manager))
         or not isinstance(adapter._engine_begun_with[1], _CONTEXTS)
         or getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not _POOL_KEY
         or getattr(adapter.cert_verify, "__func__", None) is not _CERT_VERIFY
         or type(manager) is not PoolManager
-        or manager.pool_classes_by_scheme is not pool_classes_by_scheme
+        or manager.pool_classes_by_scheme != _CLASSES
     )
 
 
@@ -362,6 +412,16 @@ def _proxies_for(adapter: EngineAdapter, request: PreparedRequest, proxies: Any)
     if adapter._engine_proxy is not None and not (proxies and select_proxy(url, proxies)):
         return {"all": adapter._engine_proxy}
     return proxies
+
+
+def _check_trust(adapter: EngineAdapter, pool: Any) -> None:
+    """Refuse to let a pool send that would trust whom the system trusts, and not whom the adapter's own context does.
+
+    Urllib3's managers of proxies know nothing of that context; its other pools have been told.
+    """
+    if "ssl_context" in adapter._engine_options and getattr(pool, "scheme", "") == "https":
+        if not getattr(pool, "conn_kw", {}).get("ssl_context"):
+            raise SSLError("urllib3 would have to send this, and through a proxy without the adapter's ssl_context")
 
 
 def _hands_out_pools(adapter: EngineAdapter) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,15 +14,25 @@ from urllib3.util.retry import Retry
 
 from drivetrain.compat.requests_api.errors import as_urllib3_error
 from drivetrain.compat.requests_api.host_field import host_as_written
-from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_one_shot
+from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_one_shot, is_refused_unsent
+from drivetrain.compat.requests_api.pool_log import POOL_LOG, telling_of, warn_of_retry
 from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.compat.requests_api.routes import Route
+from drivetrain.compat.requests_api.trust import NotUnderstood
 from drivetrain.engine import Client, Response, Timeouts
-from drivetrain.engine.errors import ClosedError, ConnectError, ConnectTimeout, EngineError, InvalidHeader, PoolTimeout
+from drivetrain.engine.errors import (
+    ClosedError,
+    ConnectError,
+    ConnectTimeout,
+    EngineError,
+    InvalidHeader,
+    LocalProtocolError,
+    PoolTimeout,
+)
 
 __all__ = ["Plan", "send_until_done"]
 
-_log = logging.getLogger(__name__)
+_NOTHING = contextlib.nullcontext()
 
 
 class Plan(NamedTuple):
@@ -57,6 +67,7 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     Raises:
         urllib3.exceptions.HTTPError: what urllib3 raises there; requests' own errors for a request that cannot be sent.
         UnicodeEncodeError, TypeError, ValueError: as http.client, for a header that cannot be sent.
+        NotUnderstood: only http.client sends such a head, or says what is wrong with it. Nothing was sent.
     """
     request, retries = plan.request, plan.retries
     body: Any = request.body
@@ -70,11 +81,15 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     host = host_as_written(url[: url.find("/", 8)], proxy is not None and plan.route.asked is not url)
     if host is not None:
         target = _put_host(fields, host, plan)
+    is_chunked = body is None and any(name.lower() == "transfer-encoding" for name, _ in fields)
     position = None if body is None else set_file_position(body, None)
     client = plan.client
     while True:
+        telling = telling_of(client, plan.route)
+        content = content_of(body) if body is not None or not is_chunked else ()
         try:
-            response = client.exchange(method, url, fields, content_of(body), plan.timeouts, target=target, proxy=proxy)
+            with telling or _NOTHING:
+                response = client.exchange(method, url, fields, content, plan.timeouts, target=target, proxy=proxy)
         except ClosedError as error:
             before, client = client, plan.renew()
             if client is not before:  # closed by another thread, after the plan was made; nothing was sent
@@ -84,6 +99,8 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
             retries = _after_failure(plan, retries, fields, error)
         else:
             raw = plan.make_raw(response, retries)
+            if telling is not None:
+                telling.answer(method, plan.path() if plan.target is None else plan.target, response, raw)
             # What cannot apply is not asked: the default retries nothing by status.
             if not (retries.total or retries.status_forcelist or type(retries) is not Retry):
                 return raw, response
@@ -111,6 +128,8 @@ def _after_failure(plan: Plan, retries: Retry, fields: list[tuple[str, str]], er
             value.encode("latin-1")  # raises, as http.client does before it connects
     method, path = plan.request.method, plan.path()
     mapped = as_urllib3_error(error, plan.route, path, plan.timeouts)
+    if isinstance(error, (InvalidHeader, LocalProtocolError)) and is_refused_unsent(plan.request, fields):
+        raise NotUnderstood from mapped
     if isinstance(mapped, (ValueError, urllib3.exceptions.InvalidHeader)) or (
         started and is_one_shot(plan.request.body)
     ):
@@ -125,7 +144,7 @@ def _after_failure(plan: Plan, retries: Retry, fields: list[tuple[str, str]], er
             final.__cause__ = error
         raise
     left.sleep()
-    _log.warning("Retrying (%r) after connection broken by '%r': %s", left, error, path)
+    warn_of_retry(left, mapped, path)
     return left
 
 
@@ -144,4 +163,5 @@ def _after_response(plan: Plan, retries: Retry, raw: RawResponse) -> Retry | Non
         return None
     raw.drain_conn()
     left.sleep(raw)
+    POOL_LOG.debug("Retry: %s", path)
     return left

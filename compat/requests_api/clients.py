@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 import weakref
 from collections import deque
@@ -14,7 +15,7 @@ from drivetrain.compat.requests_api.proxying import Hop
 from drivetrain.compat.requests_api.trust import TlsSettings, make_context, preparation_of
 from drivetrain.engine import Client, H1Limits, PoolLimits, Response
 
-__all__ = ["AS_URLLIB3", "Clients", "limits_of", "sweep"]
+__all__ = ["AS_URLLIB3", "Clients", "limits_of", "limits_of_heads", "sweep"]
 
 AS_URLLIB3: dict[str, Any] = {
     # A body that lasts until the connection ends is taken as it is over TLS too, as by Python's ssl.
@@ -22,10 +23,10 @@ AS_URLLIB3: dict[str, Any] = {
     "tolerate_weak_tls": True,
     "tolerate_odd_responses": True,
     "expect_100_timeout": 0.0,
-    "limits": H1Limits(max_line=64 * 1024, max_head=1024 * 1024),
 }
 """What the engine's clients are told so that servers with which urllib3 gets along go on working."""
 
+_MAX_HEAD = 1024 * 1024
 _MAX_KNOWN = 100
 # A program may make a context for each request.
 _MAX_CLIENTS = 100
@@ -43,6 +44,12 @@ def limits_of(connections: int, maxsize: int, block: bool) -> PoolLimits:
         max_per_origin=(maxsize or None) if block else None,
         max_idle=connections * maxsize or None,
     )
+
+
+def limits_of_heads(line: float, fields: float) -> H1Limits:
+    """Limits of responses, from those of `http.client`, which programs may have raised, even to infinity."""
+    longest = int(min(line, sys.maxsize))
+    return H1Limits(max_line=longest, max_fields=int(min(fields, sys.maxsize)), max_head=max(_MAX_HEAD, longest))
 
 
 class Clients:

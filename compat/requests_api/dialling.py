@@ -3,7 +3,7 @@
 Programs replace `urllib3.util.connection.create_connection` (names of their own, other addresses) and `allowed_gai_family` (only
 IPv4), set `HAS_IPV6` there, or add to `HTTPConnection.default_socket_options`. All of them are looked at before each connection:
 where one is not as it was, urllib3's function makes the connection, and the engine takes it from there. Where its connections
-themselves are others, as with recorders of test suites, the whole request is left to it.
+themselves are others, as with recorders of test suites, the whole request is left to it: see `originals`.
 """
 
 from __future__ import annotations
@@ -13,27 +13,16 @@ import socket
 from functools import partial
 from typing import Any, NamedTuple
 
-import urllib3.connection
-import urllib3.connectionpool
 import urllib3.util.connection
 from urllib3.connection import HTTPConnection
-from urllib3.poolmanager import pool_classes_by_scheme
 
-from drivetrain.compat.requests_api.originals import Watch
-from drivetrain.compat.requests_api.trust import NotUnderstood
+from drivetrain.compat.replaced import Watch
+from drivetrain.compat.requests_api.pool_log import tell_connection
 
 __all__ = ["DEFAULT_WAY", "USUAL_OPTIONS", "Way", "dialling_options"]
 
 _network: Any = urllib3.util.connection
 _as_made = Watch((_network, ("create_connection", "allowed_gai_family", "HAS_IPV6", "_set_socket_options")))
-_connections = Watch(
-    (urllib3.connection.HTTPConnection, ("_new_conn", "connect")),
-    (urllib3.connection.HTTPSConnection, ("connect",)),
-    (urllib3.connectionpool.HTTPConnectionPool, ("ConnectionCls", "_new_conn")),
-    (urllib3.connectionpool.HTTPSConnectionPool, ("ConnectionCls", "_new_conn")),
-    (urllib3.connectionpool, ("HTTPConnection", "HTTPSConnection")),
-)
-_pools = dict(pool_classes_by_scheme)
 
 USUAL_OPTIONS: Any = (HTTPConnection.__init__.__kwdefaults__ or {}).get("socket_options", ())
 """What urllib3 sets on sockets unless it is told otherwise: the very list, which programs add to."""
@@ -66,13 +55,8 @@ def dialling_options(way: Way) -> dict[str, Any]:
 
 
 def _choose(way: Way, host: str, port: int) -> Any:
-    """What makes a connection; None for the engine itself. See `drivetrain.engine.ClientOptions`.
-
-    Raises:
-        NotUnderstood: urllib3's connections are not its own any more.
-    """
-    if not _connections.unchanged() or pool_classes_by_scheme != _pools:
-        raise NotUnderstood
+    """What makes a connection; None for the engine itself. See `drivetrain.engine.ClientOptions`."""
+    tell_connection()
     usual = USUAL_OPTIONS == _NODELAY or way.socket_options is not None
     if usual and _as_made.unchanged() and (way.source_address is None or _bind_of(way) is not None):
         return None

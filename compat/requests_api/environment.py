@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import requests.sessions
 import requests.utils
 
-from drivetrain.compat.requests_api.originals import Watch
+from drivetrain.compat.replaced import Watch
 
 __all__ = ["Environment", "current_environment"]
 

@@ -24,8 +24,8 @@ from requests import PreparedRequest, Request, Response, Session
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
+from drivetrain.compat.replaced import Watch
 from drivetrain.compat.requests_api.environment import current_environment
-from drivetrain.compat.requests_api.originals import Watch
 
 __all__ = ["METHODS", "ORIGINALS", "merge_environment_settings", "prepare_request", "send"]
 

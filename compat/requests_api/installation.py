@@ -8,7 +8,8 @@ What is changed, and changed back:
 - its `send` does so with what was made before and was not found, as garbage collection does not show everything;
 - three methods of `requests.Session` become those of `fast`. The class stays the same.
 
-What somebody else has replaced before is left as it is, and reported. Taking the engine away also takes it from adapters,
+What somebody else has replaced before is left as it is, and reported: below requests too, see `originals`. Taking the engine
+away also takes it from adapters,
 sessions and classes that were made in the meantime, unless they were made of this package's own classes.
 """
 
@@ -26,6 +27,7 @@ import requests.sessions
 from drivetrain.compat.requests_api.adapter import EngineAdapter
 from drivetrain.compat.requests_api.fast import METHODS, ORIGINALS
 from drivetrain.compat.requests_api.installed_adapter import InstalledAdapter
+from drivetrain.compat.requests_api.originals import find_replaced
 from drivetrain.compat.requests_api.passing import OWN_SENDS, STAND_INS
 
 __all__ = ["Installation"]
@@ -79,6 +81,10 @@ class Installation:
         for adapter in _instances({_Own, *_all_below(_Installed)}):
             _turn(adapter)
         self.gaps += _copies()
+        self.gaps += [
+            f"{name} was replaced before, by {home}: urllib3 sends, so that it is called"
+            for name, home in find_replaced().items()
+        ]
 
     def undo(self) -> None:
         """Give everything back but what somebody else has replaced since."""
@@ -98,7 +104,7 @@ class Installation:
         for adapter in adapters:
             if type(adapter) is _Installed:
                 adapter.__class__ = _Own
-            EngineAdapter.close_clients(adapter)
+            EngineAdapter._engine_close(adapter)
         STAND_INS.clear()
         _Installed.engine_defaults = {}
 

@@ -24,6 +24,7 @@ class InstalledAdapter(HTTPAdapter):
     """
 
     engine_defaults: ClassVar[dict[str, Any]] = {}
+    _engine_stands_in = True
 
     __attrs__ = [*OriginalAdapter.__attrs__]  # noqa: RUF012  # as in the base class
 

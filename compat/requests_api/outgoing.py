@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,10 +13,12 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import SKIP_HEADER
 from urllib3.util.request import SKIPPABLE_HEADERS
 
-__all__ = ["content_of", "fields_of", "is_one_shot"]
+__all__ = ["content_of", "fields_of", "is_one_shot", "is_refused_unsent"]
 
 _METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"})
 _USER_AGENT = f"python-urllib3/{vars(urllib3)['__version__']}"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
 _PIECE = 16 * 1024
 
 
@@ -45,6 +48,10 @@ def fields_of(request: PreparedRequest) -> list[tuple[str, str]]:
     body = request.body
     if "user-agent" not in names:
         fields.insert(0, ("User-Agent", _USER_AGENT))
+    if "content-length" in names and not _said(fields, "content-length"):
+        # As fields of a request that is passed on: of no body, or of one whose length is told in its place.
+        fields = [field for field in fields if field[0].lower() != "content-length"]
+        names = {name.lower() for name, _ in fields}
     if "content-length" in names:
         if "transfer-encoding" in names:
             fields = [field for field in fields if field[0].lower() != "transfer-encoding"]
@@ -56,6 +63,19 @@ def fields_of(request: PreparedRequest) -> list[tuple[str, str]]:
     if "accept-encoding" not in names:
         fields.insert(0, ("Accept-Encoding", "identity"))
     return fields
+
+
+def _said(fields: Iterable[tuple[str, str]], name: str) -> bool:
+    """Whether a field has a value."""
+    return any(value.strip() for known, value in fields if known.lower() == name)
+
+
+def is_refused_unsent(request: PreparedRequest, fields: Iterable[tuple[str, str]]) -> bool:
+    """Whether it was the head that the engine refused, before it sent anything of the body: http.client looks for less."""
+    if request.body is None:
+        return True
+    words = (request.method or "", *(name for name, _ in fields))
+    return not all(map(_TOKEN, words)) or any(map(_CONTROL, (value for _, value in fields)))
 
 
 def _text(value: Any) -> str:

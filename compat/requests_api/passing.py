@@ -15,6 +15,7 @@ from typing import Any
 
 from requests.adapters import HTTPAdapter
 
+from drivetrain.compat.requests_api.pool_reading import EnginesPool
 from drivetrain.compat.requests_api.trust import NotUnderstood
 
 __all__ = ["OWN_SENDS", "STAND_INS", "Asked", "PoolDoor", "replaced_send"]
@@ -80,8 +81,11 @@ class PoolDoor:
             and headers is request.headers
             and all(options.get(name, True) == value for name, value in _AS_REQUESTS_CALLS.items())
         ):
-            with contextlib.suppress(NotUnderstood):
+            try:
                 return self._exchange(url, options.get("timeout"), options.get("retries"))
+            except NotUnderstood as error:
+                if type(self._pool) is EnginesPool and error.__cause__ is not None:
+                    raise error.__cause__ from error.__cause__.__cause__
         return self._pool.urlopen(method, url, body=body, headers=headers, **options)
 
 

@@ -66,6 +66,10 @@ def make_plan(
     url: Any = request.url
     if isinstance(url, bytes):
         url = url.decode("utf-8")
+    headers: Any = request.headers
+    # Past the mapping's methods, as in `fields_of`.
+    if "upgrade" in getattr(headers, "_store", headers) and _wants_socket(headers) and not is_unix(url):
+        raise NotUnderstood
     clients = adapter._engine_clients
     if clients.dropped:
         sweep(clients.dropped)
@@ -95,6 +99,12 @@ def make_plan(
 
     limits = adapter._engine_timeouts.resolve(timeout)
     return Plan(request, route, target, client, renew, limits, retries, path_of_request, make_raw)
+
+
+def _wants_socket(headers: Any) -> bool:
+    """Whether the connection is asked to become something else: programs take the socket then, as docker-py does."""
+    options = headers.get("Connection") or ""
+    return "upgrade" in (options.decode("latin-1") if isinstance(options, bytes) else str(options)).lower()
 
 
 def _choose_route(

@@ -21,7 +21,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from drivetrain.compat.urllib_api.replaced import LIMITS
+from drivetrain.compat.replaced import LIMITS
 from drivetrain.engine import Client, H1Limits, PoolLimits
 
 __all__ = ["SharedClients", "make_default_context", "shared_clients"]

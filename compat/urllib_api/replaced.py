@@ -13,43 +13,36 @@ import http.client
 import socket
 import ssl
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any
 
-__all__ = ["LIMITS", "is_as_made"]
+from drivetrain.compat.replaced import GREEN, Watch, is_at_home
 
-_CONNECTION = attrgetter(
-    "__init__",
-    "connect",
-    "request",
-    "putrequest",
-    "putheader",
-    "endheaders",
-    "send",
-    "_send_request",
-    "_send_output",
-    "getresponse",
-    "_http_vsn_str",
-    "response_class",
+__all__ = ["is_as_made"]
+
+_HOMES = ("http.client", "socket", "_socket", *GREEN)
+_CONNECTION = (
+    *("__init__", "connect", "request", "putrequest", "putheader", "endheaders", "send", "_send_request"),
+    *("_send_output", "getresponse", "response_class"),
 )
-_RESPONSE = attrgetter(
-    "__init__", "begin", "_read_status", "read", "read1", "readinto", "readline", "getheader", "close"
+_RESPONSE = ("__init__", "begin", "_read_status", "read", "read1", "readinto", "readline", "getheader", "close")
+_NETWORK = (
+    *("socket", "create_connection", "getaddrinfo"),
+    *("socket.__init__", "socket.connect", "socket.sendall", "socket.recv_into"),
 )
-_MODULE = attrgetter("parse_headers", "HTTPResponse")
-_SOCKET = attrgetter("__init__", "connect", "sendall", "recv_into")
-_NETWORK = attrgetter("socket", "create_connection", "getaddrinfo")
 
-LIMITS = attrgetter("_MAXLINE", "_MAXHEADERS")
-"""What of the module `http.client` programs raise for servers with huge heads."""
 
-_Connection = http.client.HTTPConnection
-_Secure = http.client.HTTPSConnection
-_Response = http.client.HTTPResponse
-# When this is imported nothing has been replaced in http.client. In `socket` something may have been, which is told by
-# where it comes from.
-_AS_MADE = _CONNECTION(_Connection), _CONNECTION(_Secure), _RESPONSE(_Response), _MODULE(http.client)
-_GREEN = ("gevent.", "eventlet.")
-_genuine: list[tuple[Any, ...]] = [(), ()]
+def _watch(kind: type) -> tuple[Watch, Watch]:
+    functions = Watch(
+        (kind, _CONNECTION),
+        (http.client.HTTPResponse, _RESPONSE),
+        (http.client, ("parse_headers", "HTTPResponse")),
+        (socket, _NETWORK),
+        homes=_HOMES,
+    )
+    return functions, Watch((kind, ("_http_vsn_str",)))
+
+
+_watches = _watch(http.client.HTTPConnection), _watch(http.client.HTTPSConnection)
 _WRAP = vars(ssl.SSLContext)["wrap_socket"]
 _WRAP_BIO = vars(ssl.SSLContext)["wrap_bio"]
 
@@ -61,45 +54,14 @@ def is_as_made(secure: bool, context: ssl.SSLContext | None = None) -> bool:
         secure: whether it is about TLS.
         context: its, None for the default one.
     """
-    plain, over_tls, response, module = _AS_MADE
-    if (
-        _CONNECTION(_Connection) != plain
-        or _RESPONSE(_Response) != response
-        or _MODULE(http.client) != module
-        or (secure and _CONNECTION(_Secure) != over_tls)
-        or (context is not None and not _is_context_as_made(context))
-    ):
-        return False
-    # This is asked for every request: what was found to be genuine last is known again by its identity.
-    network = _NETWORK(socket)
-    if network != _genuine[0]:
-        if not all(map(_is_genuine, network)):
-            return False
-        _genuine[0] = network
-    methods = _SOCKET(socket.socket)
-    if methods != _genuine[1]:
-        if not all(map(_is_genuine, methods)):
-            return False
-        _genuine[1] = methods
-    return True
-
-
-def _is_genuine(thing: Any) -> bool:
-    """Whether a function or class is the standard library's, or what makes it wait for other greenlets."""
-    if isinstance(thing, type):
-        home = thing.__module__
-    elif hasattr(thing, "__objclass__"):  # a method that is written in C
-        home = thing.__objclass__.__module__
-    else:
-        # A function's module is what it says itself, or what it took over from one that it wraps.
-        home = getattr(thing, "__globals__", {}).get("__name__", "")
-    return home in ("socket", "_socket") or home.startswith(_GREEN)
+    functions, texts = _watches[secure]
+    return functions.unchanged() and texts.unchanged() and (context is None or _is_context_as_made(context))
 
 
 @lru_cache(64)
 def _wraps_as_made(wrap: Any, wrap_bio: Any) -> bool:
     # Who has another one for sockets, and the same for everything else, means the connections of http.client.
-    return wrap is _WRAP or wrap_bio is not _WRAP_BIO or _is_genuine(wrap)
+    return wrap is _WRAP or wrap_bio is not _WRAP_BIO or is_at_home(wrap, _HOMES)
 
 
 def _is_context_as_made(context: ssl.SSLContext) -> bool:

@@ -400,6 +400,8 @@ def test_attributes_of_a_class_that_was_derived_before() -> None:
         def _start(self) -> None:
             raise AssertionError("this is mine")
 
+        close_clients = start = send_until_done = _start
+
     drivetrain.compat.install("requests")
     with RawServer(Recorder(OK)) as server, requests.Session() as session:
         session.mount("http://", adapter := Adapter())
@@ -408,3 +410,5 @@ def test_attributes_of_a_class_that_was_derived_before() -> None:
             assert session.get(server.url).text == "ok"
         assert (adapter.proxy, adapter.cookies, adapter.hsts) == ("http://127.0.0.1:1", "c", "h")
         assert (adapter._timeouts, adapter._asked, adapter._proxies) == (5, 0, ["p"])
+        adapter.close()
+    drivetrain.compat.uninstall()

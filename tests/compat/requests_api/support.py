@@ -4,17 +4,51 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from tests.support.servers import Handler, read_exactly, read_head, read_until_eof
 
-__all__ = ["OK", "Recorder", "answer", "chunked", "describe", "echoing", "full_listener", "read_body", "session_with"]
+__all__ = [
+    "OK",
+    "Recorder",
+    "answer",
+    "chunked",
+    "describe",
+    "echoing",
+    "full_listener",
+    "listening",
+    "read_body",
+    "session_with",
+]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+_listeners: list[Callable[[str, tuple[Any, ...]], None]] = []
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    for listener in _listeners:
+        listener(event, arguments)
+
+
+sys.addaudithook(_audit)
+
+
+@contextmanager
+def listening(listener: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
+    """Hear Python's audit events: of sockets, whoever connects them, and of `http.client`, with which urllib3 sends."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def session_with(adapter: HTTPAdapter) -> requests.Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import socket
 import time
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, ClassVar
 
 import pytest
 import requests
+import requests.adapters
 from requests.adapters import HTTPAdapter
 from urllib3.poolmanager import PoolManager
 from urllib3.util import Timeout
 
+import drivetrain.compat
 from drivetrain.compat.requests_api import EngineAdapter
 from tests.compat.requests_api.support import OK, Recorder, answer, session_with
 from tests.support.servers import RawServer, read_head, read_until_eof
@@ -181,3 +184,33 @@ def test_it_is_an_adapter_of_requests() -> None:
     assert isinstance(adapter, HTTPAdapter)
     assert isinstance(adapter.poolmanager, PoolManager)
     adapter.close()
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_subclass_without_a_pool_manager(kind: Any, installed: bool) -> None:
+    """It can be made and closed, and says at the first request what it has not."""
+    if installed:
+        drivetrain.compat.install("requests")
+    try:
+        base: Any = requests.adapters.HTTPAdapter if installed else kind
+
+        class Adapter(base):  # type: ignore[misc]
+            def init_poolmanager(self, *args: Any, **options: Any) -> None:
+                pass
+
+        session = session_with(Adapter())
+        with pytest.raises(AttributeError, match="'Adapter' object has no attribute 'poolmanager'"):
+            session.get("http://127.0.0.1:1/")
+    finally:
+        drivetrain.compat.uninstall()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickling(protocol: int) -> None:
+    adapter = EngineAdapter(no_proxy="a.test", total_timeout=5, max_retries=3)
+    copied = pickle.loads(pickle.dumps(adapter, protocol))
+    assert copied.no_proxy.matches("a.test", 80)
+    assert not copied.no_proxy.matches("b.test", 80)
+    assert copied.max_retries.total == 3
+    with RawServer(Recorder()) as server, session_with(copied) as session:
+        assert session.get(server.url).text == "ok"

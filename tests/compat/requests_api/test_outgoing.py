@@ -222,3 +222,44 @@ def test_a_proxy_is_sent_the_url_as_written(host: str) -> None:
 
     theirs, ours = wire_of(send)
     assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["X/A", "X(1)", "X[1]", "X A", "{x}"])
+@pytest.mark.parametrize("body", [None, b"body"])
+def test_names_that_only_http_client_takes(name: str, body: Any) -> None:
+    original, ours = wire_of(lambda session, url: session.post(f"{url}/p", data=body, headers={name: "v"}))
+    assert ours == original
+    assert f"{name}: v".encode("latin-1") in ours[0]
+
+
+@pytest.mark.parametrize("value", ["a\x01b", "a\x7fb"])
+def test_values_that_only_http_client_takes(value: str) -> None:
+    original, ours = wire_of(lambda session, url: session.get(f"{url}/p", headers={"X-A": value}))
+    assert ours == original
+
+
+@pytest.mark.parametrize("method", ["GE(T)", "GE/T", "GE T", "@", "G\xc9T"])
+def test_methods_that_nobody_takes(kind: Any, method: str) -> None:
+    refused = pytest.raises(ValueError, match="Method cannot contain non-token")
+    with RawServer(Recorder()) as server, session_with(kind()) as session, refused:
+        session.request(method, server.url)
+
+
+def test_chunks_without_a_body() -> None:
+    original, ours = wire_of(lambda session, url: session.get(f"{url}/p", headers={"Transfer-Encoding": "chunked"}))
+    assert ours == original
+    assert b"Transfer-Encoding: chunked" in ours[0]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_length_that_says_nothing(method: str, engine_session: requests.Session) -> None:
+    """As programs pass it on that serve requests without a body. Where the original sends it empty, ours leaves it out."""
+    recorder = Recorder()
+    with RawServer(recorder) as server:
+        for value in ("", " "):
+            request = engine_session.prepare_request(requests.Request(method, server.url))
+            request.headers["Content-Length"] = value
+            assert engine_session.send(request).text == "ok"
+        assert engine_session.post(server.url, data=iter([b"x"]), headers={"Content-Length": ""}).text == "ok"
+    assert b"content-length" not in b"".join(recorder.heads).lower()
+    assert recorder.bodies[-1] == b"x"

@@ -10,12 +10,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import requests
 import requests.adapters
 import urllib3
-import urllib3.connectionpool
 from requests_toolbelt.adapters.fingerprint import FingerprintAdapter
 from requests_toolbelt.adapters.host_header_ssl import HostHeaderSSLAdapter
 from requests_toolbelt.adapters.socket_options import SocketOptionsAdapter, TCPKeepAliveAdapter
@@ -25,7 +25,7 @@ from urllib3.poolmanager import PoolManager
 
 import drivetrain.compat
 from drivetrain.compat.requests_api import EngineAdapter
-from tests.compat.requests_api.support import OK, Recorder, describe, session_with
+from tests.compat.requests_api.support import OK, Recorder, describe, listening, session_with
 from tests.support.certificates import Certificates
 from tests.support.proxies import ConnectProxy, SocksProxy
 from tests.support.servers import RawServer
@@ -46,17 +46,11 @@ def secure(certificates: Certificates) -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def pools(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What urllib3's pools were asked to send."""
+def pools() -> Iterator[list[str]]:
+    """What urllib3's connections have sent, by `http.client`."""
     sent: list[str] = []
-    original = urllib3.connectionpool.HTTPConnectionPool.urlopen
-
-    def urlopen(self: Any, method: str, url: str, *args: Any, **options: Any) -> Any:
-        sent.append(url)
-        return original(self, method, url, *args, **options)
-
-    monkeypatch.setattr(urllib3.connectionpool.HTTPConnectionPool, "urlopen", urlopen)
-    return sent
+    with listening(lambda event, _: sent.append(event) if event == "http.client.send" else None):
+        yield sent
 
 
 @pytest.fixture(autouse=True)
@@ -67,33 +61,29 @@ def _by_whom(kind: Any, pools: list[str]) -> Iterator[None]:
 
 
 @pytest.fixture
-def used(monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
+def used(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[Any]]]:
     """Of each TCP socket of a client that is connected from now on, what was done with it before."""
     made: list[list[Any]] = []
+    done: WeakKeyDictionary[socket.socket, list[Any]] = WeakKeyDictionary()
+    original: Any = socket.socket
+    set_option, bind = original.setsockopt, original.bind
 
-    class Socket(socket.socket):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self.done: list[Any] = []
+    def setsockopt(self: Any, *args: Any) -> None:
+        done.setdefault(self, []).append(args)
+        set_option(self, *args)
 
-        def setsockopt(self, *args: Any) -> None:  # type: ignore[override]
-            self.done.append(args)
-            super().setsockopt(*args)
+    def bind_to(self: Any, address: Any) -> None:
+        done.setdefault(self, []).append(("bind", address[0]))
+        bind(self, address)
 
-        def bind(self, address: Any) -> None:
-            self.done.append(("bind", address[0]))
-            super().bind(address)
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect":
+            made.append(list(done.get(arguments[0], ())))
 
-        def connect(self, address: Any) -> None:
-            made.append(list(self.done))
-            super().connect(address)
-
-        def connect_ex(self, address: Any) -> int:
-            made.append(list(self.done))
-            return super().connect_ex(address)
-
-    monkeypatch.setattr(socket, "socket", Socket)
-    return made
+    monkeypatch.setattr(original, "setsockopt", setsockopt)
+    monkeypatch.setattr(original, "bind", bind_to)
+    with listening(hear):
+        yield made
 
 
 def telling(kind: Any, **told: Any) -> Any:

@@ -178,3 +178,28 @@ def test_tls_has_nothing_to_do_with_it(server: RawServer, path: str) -> None:
     with requests.Session() as session:
         session.mount("http+unix://", Adapter())
         assert session.get(url_of(path)).text == "ok"
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_subclass_is_told_of_proxies(kind: Any, installed: bool, path: str) -> None:
+    """As adapters have it that refuse them."""
+    told: list[Any] = []
+    if installed:
+        drivetrain.compat.install("requests")
+    try:
+        base: Any = requests.adapters.HTTPAdapter if installed else kind
+
+        class Adapter(base):  # type: ignore[misc]
+            def get_connection_with_tls_context(
+                self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+            ) -> Any:
+                told.append(dict(proxies or {}))
+                raise ValueError("no proxies here")
+
+        with requests.Session() as session:
+            session.mount("http+unix://", Adapter())
+            with pytest.raises(ValueError, match="no proxies here"):
+                session.get(f"http+unix://{quote(path, safe='')}/", proxies={"http+unix": "http://10.0.0.1:1"})
+    finally:
+        drivetrain.compat.uninstall()
+    assert told[0]["http+unix"] == "http://10.0.0.1:1"
