@@ -150,6 +150,8 @@ print("ended", flush=True)
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_a_server(colour: str, number: signal.Signals) -> None:
+    if colour == "asyncio" and number == signal.SIGINT and sys.version_info < (3, 11):
+        pytest.skip("before Python 3.11 asyncio raises KeyboardInterrupt in the middle of whatever runs")
     program = _SYNC if colour == "sync" else _ASYNCIO
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
