@@ -120,7 +120,7 @@ class ByteStream(ABC):
     def is_readable(self) -> bool:
         """Tell without waiting whether `receive_some` would return at once: with data, at the peer's end, or with an error.
 
-        On TLS this looks at what lies below, so bytes that are not application data may make it true.
+        True of a closed stream. On TLS this looks at what lies below, so bytes that are not application data may make it true.
         """
 
     @abstractmethod

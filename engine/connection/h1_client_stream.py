@@ -19,7 +19,7 @@ from ..wire.headers import Headers
 from .h1_stream import H1Stream
 
 if TYPE_CHECKING:
-    from .h1_connection import H1Connection
+    pass
 
 __all__ = ["H1ClientStream"]
 
@@ -37,10 +37,8 @@ class H1ClientStream(H1Stream):
 
     _machine: H1ClientMachine
 
-    def __init__(self, connection: H1Connection, machine: H1ClientMachine) -> None:
-        super().__init__(connection, machine)
-        self.response: ResponseReceived | None = None
-        self.answered_early = False
+    response: ResponseReceived | None = None
+    answered_early = False
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -56,10 +54,11 @@ class H1ClientStream(H1Stream):
             # What follows the answer is the tunnel's; the request itself has no body (RFC 9110 section 9.3.6).
             end_stream = True
         output = await self._open(headers, end_stream, deadline)
-        if end_stream:
-            await self._send_last(output, deadline)
-        else:
+        try:
             await self.connection.send(output, deadline)
+        finally:
+            if end_stream:
+                self._sent()
 
     async def write_message(self, headers: Headers, body: bytes, deadline: float) -> None:
         """Send a request whose whole body is at hand, head and body in one write."""
@@ -98,7 +97,10 @@ class H1ClientStream(H1Stream):
         if queue and queue[0] is self:
             queue.popleft()
         self._sent_all = True
-        self._advance()
+        if self._received_all or self.connection.waiters:
+            self._advance()
+        else:
+            self.state = "half closed (local)"
 
     def _check_may_write(self) -> None:
         if self.state == "idle" or self._sent_all:
@@ -145,7 +147,7 @@ class H1ClientStream(H1Stream):
                 await self._wait_to_read(deadline)
             while self.response is None:
                 headers = self._head_event(await self._next_event(deadline))
-                self._heads.append(headers)
+                self._queue_head(headers)
         except (ClosedError, NetworkError, RemoteProtocolError, Timeout):
             return False
         self.answered_early = True
@@ -162,7 +164,7 @@ class H1ClientStream(H1Stream):
             event = self._machine.next_event()
             if event is None:
                 return False
-            self._heads.append(self._head_event(event))
+            self._queue_head(self._head_event(event))
         self.answered_early = True
         self.give_up_sending()
         return True
@@ -282,8 +284,8 @@ class H1ClientStream(H1Stream):
     def _drop_buffered(self, limit: int) -> int:
         """Drop what was received of the response, up to about `limit` bytes; returns how many of its body there were."""
         pipeline = self.connection.pipeline
-        dropped = sum(map(len, self._ungot))
-        self._ungot.clear()
+        dropped = sum(map(len, self._ungot or ()))
+        self._ungot = None
         if not pipeline or pipeline[0] is not self or not self._sent_all:
             return dropped
         while dropped < limit and not self._received_all and not self._machine.switched:

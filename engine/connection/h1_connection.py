@@ -104,12 +104,11 @@ class H1Connection(H1Lines):
             LocalProtocolError: on a server, which only answers.
             ClosedError: the connection was closed or its socket taken.
         """
-        machine = self.machine
-        if not isinstance(machine, H1ClientMachine):
+        if self.type != "client":
             raise LocalProtocolError("only a client opens streams in HTTP/1")
         if self._no_writing:
             raise ClosedError(self._no_writing)
-        return H1ClientStream(self, machine)
+        return H1ClientStream(self, self.machine)
 
     async def get_next_incoming_stream(self, timeout: float | None = None) -> H1ServerStream | None:
         """Wait for the next request (server), first of all until the one before has been received whole.
@@ -160,7 +159,7 @@ class H1Connection(H1Lines):
 
     def stream_changed(self, stream: H1Stream) -> None:
         """Told by a stream whose state changed: a closed one leaves its places, and whoever waits looks again."""
-        if stream.state in ("closed", "half closed (local)"):
+        if self.write_queue and stream.state in ("closed", "half closed (local)"):
             self.leave_write_queue(stream)
         if stream.state == "closed":
             if self.pipeline and self.pipeline[0] is stream:
@@ -255,7 +254,7 @@ class H1Connection(H1Lines):
         Nothing must be under way, both sides willing, and neither bytes nor an end waiting: that would be a stale
         connection (RFC 9112 section 9.3).
         """
-        return self.machine.can_continue and not self._outbox and not self.is_closed and not self.stream.is_readable()
+        return self.machine.can_continue and not self._outbox and not self._taken and not self.stream.is_readable()
 
     @property
     def is_closed(self) -> bool:

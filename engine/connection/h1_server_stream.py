@@ -54,7 +54,7 @@ class H1ServerStream(H1Stream):
             self.state = "half closed (remote)"
             return
         self.version = request.version
-        self._heads.append(request.headers)
+        self._queue_head(request.headers)
         self._continue_wanted = request.expects_continue
         if not request.has_body:
             self._receive_end()

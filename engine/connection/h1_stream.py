@@ -42,17 +42,17 @@ class H1Stream(MessageStream):
 
     connection: H1Connection
 
+    version: float | None = None
+    has_trailers = False
+    _heads: deque[Headers] | None
+    _cut = ""
+
     def __init__(self, connection: H1Connection, machine: H1ClientMachine | H1ServerMachine) -> None:
-        super().__init__(connection)
-        self.state = "idle"
-        self.version: float | None = None
-        self.has_trailers = False
+        self.connection = connection
         self._machine: H1ClientMachine | H1ServerMachine = machine
-        self._heads: deque[Headers] = deque()
-        self._head_received = False
-        self._received_all = False
-        self._sent_all = False
-        self._cut = ""
+        self.state = "idle"
+        self._heads = self._ungot = None
+        self._head_received = self._received_all = self._sent_all = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state}>"
@@ -125,9 +125,11 @@ class H1Stream(MessageStream):
     def _head_event(self, event: Event) -> Headers:
         """Take an event other than data and end; return its header block."""
 
-    async def _next_event(self, deadline: float) -> Event:
+    async def _next_event(self, deadline: float, receive_first: bool = False) -> Event:
         machine, connection = self._machine, self.connection
         try:
+            if receive_first:
+                await connection.receive(deadline)
             event = machine.next_event()
             while event is None:
                 await connection.receive(deadline)
@@ -142,15 +144,16 @@ class H1Stream(MessageStream):
 
         Rarely what you want: see `get_headers`.
         """
-        return await self._read_head_block(self._deadline(timeout))
+        queued, self._heads = self._heads, None
+        try:
+            return await self.read_head(self._deadline(timeout))
+        finally:
+            self._heads = queued
 
     async def read_head(self, deadline: float) -> Headers | None:
         """See `MessageStream.read_head`."""
         if self._heads:
             return self._heads.popleft()
-        return await self._read_head_block(deadline)
-
-    async def _read_head_block(self, deadline: float) -> Headers | None:
         if self._received_all:
             self._check_not_cut()
             return None
@@ -158,7 +161,13 @@ class H1Stream(MessageStream):
             raise LocalProtocolError("the body must be read before its trailer section")
         if not self._is_my_turn_to_read():
             await self._wait_to_read(deadline)
-        return self._head_event(await self._next_event(deadline))
+        return self._head_event(await self._next_event(deadline, self._machine.awaits_head))
+
+    def _queue_head(self, headers: Headers) -> None:
+        """Keep a header block for `read_head`."""
+        if self._heads is None:
+            self._heads = deque()
+        self._heads.append(headers)
 
     async def read_next_chunk(self, timeout: float | None = None) -> bytes | None:
         """Read a piece of the body from the connection, past what was un-got (lua-http's `read_next_chunk`)."""
@@ -185,7 +194,7 @@ class H1Stream(MessageStream):
                 self._advance()
                 return None
             # The head was not asked for yet: it waits for `get_headers`.
-            self._heads.append(self._head_event(event))
+            self._queue_head(self._head_event(event))
             if self._received_all:
                 return None
 
@@ -207,7 +216,7 @@ class H1Stream(MessageStream):
     def _end_received(self, event: EndReceived) -> None:
         if event.trailers is not None:
             self.has_trailers = True
-            self._heads.append(event.trailers)
+            self._queue_head(event.trailers)
         self._received_all = True
         self._advance()
 

@@ -72,7 +72,8 @@ class H1Transport(TransportFacts):
             data, self._outbox = self._outbox + data, b""
         sent = 0
         try:
-            sent = await self.stream.send_some(data, self.write_deadline(deadline))
+            until = deadline if self.write_timeout is None else self.write_deadline(deadline)
+            sent = await self.stream.send_some(data, until)
             while sent < len(data):
                 sent += await self.stream.send_some(memoryview(data)[sent:], self.write_deadline(deadline))
         except EngineError as error:

@@ -44,7 +44,7 @@ class H2Stream(H2FrameWriters):
     is_pushed = False
 
     def __init__(self, connection: H2Connection) -> None:
-        super().__init__(connection)
+        self.connection = connection
         self.id: int | None = None
         self.is_idle = True
         self.version = 2.0

@@ -66,10 +66,11 @@ class ChunkIterator:
 class MessageStream(ABC):
     """One request and its response. See the module's text for deadlines, timeouts and concurrency."""
 
-    def __init__(self, connection: ConnectionFacts) -> None:
-        self.connection = connection
-        self._ungot: deque[bytes] = deque()
-        self._partial_file: IO[bytes] | None = None
+    connection: ConnectionFacts
+
+    # Most streams never need these: they are made where they do.
+    _ungot: deque[bytes] | None = None
+    _partial_file: IO[bytes] | None = None
 
     # -- primitives ----------------------------------------------------------------------------------------------------
 
@@ -151,7 +152,8 @@ class MessageStream(ABC):
             while (piece := await self.read_piece(deadline)) is not None:
                 pieces.append(piece)
         except BaseException:
-            self._ungot.extendleft(reversed(pieces))
+            for piece in reversed(pieces):
+                self.unget(piece)
             raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -168,7 +170,8 @@ class MessageStream(ABC):
                 pieces.append(piece)
                 length += len(piece)
         except BaseException:
-            self._ungot.extendleft(reversed(pieces))
+            for piece in reversed(pieces):
+                self.unget(piece)
             raise
         if not pieces:
             return b"" if n <= 0 else None
@@ -265,6 +268,8 @@ class MessageStream(ABC):
     def unget(self, data: bytes) -> bool:
         """Put `data` in front of what is still to be read of the body. Returns True, as in lua-http."""
         if data:
+            if self._ungot is None:
+                self._ungot = deque()
             self._ungot.appendleft(data)
         return True
 

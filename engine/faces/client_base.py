@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from ..backends.base import Backend
+from ..backends.base import FOREVER, Backend
 from ..connection.pool_limits import PoolStatistics
 from ..connection.proxy import Proxy
 from ..connection.websocket import WebSocketConnection
@@ -18,8 +18,8 @@ from ..policy.hsts import HstsStore
 from ..policy.options import ClientOptions, timeouts_of
 from ..policy.redirects import RedirectPolicy
 from ..policy.response_core import ResponseCore
-from ..policy.rules import NO_RULES
 from ..policy.timeouts import NO_TIMEOUTS, TimeoutTypes
+from ..policy.timings import Timings
 from ..policy.websockets import compose_websocket, establish_websocket
 from ..wire.headers import Headers
 from ..wire.uri import Uri
@@ -121,6 +121,9 @@ class ClientBase(Generic[B]):
         proxy: Proxy | None,
     ) -> ResponseCore:
         outgoing = self._composer.compose_exactly(method, url, fields, content, target, proxy)
-        core = await self._agent.send(outgoing, timeouts_of(timeout, NO_TIMEOUTS), self._no_redirects, NO_RULES)
+        timeouts = timeouts_of(timeout, NO_TIMEOUTS)
+        now = self._backend.now()
+        deadline = FOREVER if timeouts.total is None else now + timeouts.total
+        core = await self._agent.hop(outgoing, timeouts, deadline, Timings(now))
         core.decode = False
         return core

@@ -154,6 +154,13 @@ class ResponseBase:
             raise UsageError("the body was not read: call read() first")
         return content
 
+    def take_raw(self) -> bytes | None:
+        """All that is left of the body, as `iter_raw` has it, if it has come already and its length was told; else None.
+
+        Never waits; where it returns None nothing is taken, and the body is to be read in another way.
+        """
+        return self._core.take_raw()
+
     async def load(self) -> None:
         """Read the whole content, and close the connection when that fails."""
         try:

@@ -89,7 +89,8 @@ class ResponseCore:
         self._given_back = False
 
     def __del__(self) -> None:
-        self.forsake()
+        if not getattr(self, "_given_back", True):  # a copy has nothing
+            self.forsake()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -234,6 +235,6 @@ class ResponseCore:
 
     def forsake(self) -> None:
         """`abandon` for finalizers: the connection is closed when the pool is used next."""
-        if not getattr(self, "_given_back", True):  # a copy has nothing
+        if not self._given_back:
             self._given_back = True
             self._agent.forsaken(self)

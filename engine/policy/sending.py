@@ -189,17 +189,8 @@ class Sender:
             # the end.
             if not await stream.find_answer(deadline):
                 raise
-        while not await self._read_head(stream, deadline, early):
+        while not _is_final(await stream.read_head(deadline), stream, early):
             pass
-
-    async def _read_head(self, stream: ClientStream, deadline: float, early: list[Headers]) -> bool:
-        """Read a header block; True when it was the final one, otherwise it is added to `early`."""
-        headers = await stream.read_head(deadline)
-        if stream.response is not None and headers is stream.response.headers:
-            return True
-        if headers is not None:
-            early.append(headers)
-        return False
 
     async def _upload(
         self, stream: ClientStream, body: RequestBody, outgoing: Outgoing, deadline: float, early: list[Headers]
@@ -225,10 +216,20 @@ class Sender:
         """Wait for 100 Continue; False when the final response came instead. Other 1xx responses change nothing."""
         until = min(deadline, self.backend.now() + outgoing.continue_wait)
         try:
-            while not await self._read_head(stream, until, early):
+            while not _is_final(await stream.read_head(until), stream, early):
                 if early[-1].get(":status") == "100":
                     return True
         except ReadTimeout:
             # A server that knows no 100 Continue waits for the body (RFC 9110 section 10.1.1).
             return True
         return False
+
+
+def _is_final(headers: Headers | None, stream: ClientStream, early: list[Headers]) -> bool:
+    """Whether a header block that was read is the final response's; if not, it is added to `early`."""
+    response = stream.response
+    if response is not None and headers is response.headers:
+        return True
+    if headers is not None:
+        early.append(headers)
+    return False

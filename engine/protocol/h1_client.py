@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import IncompleteMessage, LimitExceeded, LocalProtocolError, RemoteProtocolError
-from ..wire.h1_head import Field, encode_head, format_fields, format_request_line, is_authority, parse_status_line
+from ..wire.h1_head import (
+    Field,
+    encode_head,
+    format_fields,
+    format_request_line,
+    is_authority,
+    parse_fields,
+    parse_status_line,
+)
 from ..wire.headers import Headers
 from .h1 import Exchange, H1Machine, required_field
 from .h1_events import ConnectionEnded, Event, InformationalReceived, ResponseReceived
@@ -18,6 +26,10 @@ __all__ = ["H1ClientMachine"]
 _METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 # As every request of the clients begins.
 _PSEUDO_FIELDS = (":method", ":scheme", ":authority", ":path")
+# Members of enumerations, which are slow to look up, for every request looks at several.
+_IDLE = SendState.IDLE
+_NONE, _LENGTH, _CHUNKED = BodyKind.NONE, BodyKind.LENGTH, BodyKind.CHUNKED
+_CLOSE, _TUNNEL = BodyKind.CLOSE, BodyKind.TUNNEL
 
 
 class _Plain(NamedTuple):
@@ -52,7 +64,7 @@ class H1ClientMachine(H1Machine):
             LocalProtocolError: the request cannot be sent so; the machine is as before.
             InvalidHeader: a field must not go on the wire.
         """
-        if self.sender.state is not SendState.IDLE or not self.keep_alive:
+        if self.sender.state is not _IDLE or not self.keep_alive:
             self._check_idle()
             raise LocalProtocolError("the connection closes after the request before")
         if self._undecided is not None:
@@ -67,14 +79,14 @@ class H1ClientMachine(H1Machine):
         text = host + format_fields(headers.raw_fields())
         version = self.version
         if end_stream or method == "CONNECT":
-            kind = BodyKind.NONE
+            kind = _NONE
             if "transfer-encoding" in first or ("content-length" in first and outgoing_length(headers)):
                 raise LocalProtocolError("the headers announce a body, but there is none")
             if method in _METHODS_WITH_CONTENT and "content-length" not in first:
                 text += "Content-Length: 0\r\n"
         else:
             kind = self.sender.choose_framing(headers, chunked_allowed=version != 1.0, close_allowed=False)
-            if kind is BodyKind.CHUNKED and "transfer-encoding" not in first:
+            if kind is _CHUNKED and "transfer-encoding" not in first:
                 text += "Transfer-Encoding: chunked\r\n"
         text += "\r\n"
         output = encode_head(line + text)
@@ -152,17 +164,32 @@ class H1ClientMachine(H1Machine):
             and not self._in_message
             and not self.switched
             and self._fault is None
-            and self.sender.state is SendState.IDLE
+            and self.sender.state is _IDLE
         )
 
     # -- receiving -----------------------------------------------------------------------------------------------------
+
+    @property
+    def awaits_head(self) -> bool:
+        """See `H1Receiver.awaits_head`."""
+        return (
+            self._position == len(self._data)
+            and not self._in_message
+            and self.keep_alive
+            and not self.ended
+            and not self.switched
+            and self._fault is None
+        )
 
     def _head_received(self, text: str) -> Event:
         if not self.exchanges:
             raise RemoteProtocolError("a response came without a request")
         line_end = text.index("\r\n")
         version, status, reason = parse_status_line(text[:line_end])
-        return self._response(version, status, reason, self._parse_fields(text, line_end + 2))
+        fields = parse_fields(text, line_end + 2)
+        if len(fields) > self.limits.max_fields:
+            self._refuse_fields()
+        return self._response(version, status, reason, fields)
 
     def _response(self, version: float, status: str, reason: str, fields: list[Field]) -> Event:
         """What a head means; `fields` are ours from now on."""
@@ -172,25 +199,28 @@ class H1ClientMachine(H1Machine):
         if status[0] == "1" and status != "101":
             return self._informational_received(headers, version, reason)
         first = headers.first_values()
-        if version == 1.0 or "connection" in first:
+        connection = first.get("connection")
+        # Where no name is repeated, one look tells that the connection is kept, as most are.
+        usual = connection is None or (connection.lower() == "keep-alive" and len(first) == len(fields))
+        if version == 1.0 or not usual:
             if self._says_close(headers, version) or (version == 1.0 and "transfer-encoding" in first):
                 exchange.keep_alive = False
         if status == "101":
             return self._switch(headers, version, reason)
         framing = self._frame(headers, exchange.method, status)
         kind = framing.kind
-        if kind is BodyKind.TUNNEL:
+        if kind is _TUNNEL:
             return self._switch(headers, version, reason)
-        if kind is BodyKind.CLOSE:
+        if kind is _CLOSE:
             exchange.keep_alive = False
         if exchange is self._undecided:
             self._undecided = None
         self._informational = 0
         self._in_message = True
         self._begin_body(framing)
-        if kind is BodyKind.LENGTH:
+        if kind is _LENGTH:
             return ResponseReceived(headers, version, reason, framing.length > 0, framing.length, False)
-        has_body = kind is not BodyKind.NONE
+        has_body = kind is not _NONE
         return ResponseReceived(headers, version, reason, has_body, None if has_body else 0, False)
 
     def _frame(self, headers: Headers, method: str, status: str) -> Framing:
@@ -214,8 +244,8 @@ class H1ClientMachine(H1Machine):
         self.exchanges.popleft()
         self.switched = True
         self._undecided = None
-        self._body_kind = BodyKind.TUNNEL
-        self.sender.begin(BodyKind.TUNNEL)
+        self._body_kind = _TUNNEL
+        self.sender.begin(_TUNNEL)
         self._step = self._read_switched
         return ResponseReceived(headers, version, reason, True, None, True)
 

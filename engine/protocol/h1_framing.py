@@ -56,6 +56,7 @@ class Framing(NamedTuple):
     coding: str | None = None
 
 
+_LENGTH = BodyKind.LENGTH
 _NO_BODY = Framing(BodyKind.NONE)
 _UNTIL_CLOSE = Framing(BodyKind.CLOSE)
 _TUNNEL = Framing(BodyKind.TUNNEL)
@@ -82,7 +83,7 @@ def frame_response(headers: Headers, method: str, status: str) -> Framing:
         return Framing(BodyKind.CLOSE, 0, coding)
     if "content-length" in first:
         lengths = headers.get_as_sequence("content-length")
-        return Framing(BodyKind.LENGTH, _incoming_length(lengths, repeats_allowed=True))
+        return Framing(_LENGTH, _incoming_length(lengths, repeats_allowed=True))
     return _UNTIL_CLOSE
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NoReturn
 
 from ..errors import EngineError, IncompleteMessage, LimitExceeded, RemoteProtocolError
 from ..wire.codings import Inflater
@@ -31,6 +32,9 @@ _INFLATE_PIECE = 256 * 1024
 _NO_TRAILERS = EndReceived(None)
 # What a step returns that used up input without a result, e.g. a piece of gzip that gave no output yet.
 _NOTHING: Event = DataReceived(b"")
+
+# Members of the enumeration, which are slow to look up, for every message looks at several.
+_NONE, _LENGTH, _CHUNKED = BodyKind.NONE, BodyKind.LENGTH, BodyKind.CHUNKED
 
 _Step = Callable[[], Event | None]
 
@@ -51,7 +55,7 @@ class H1Receiver(ABC):
         self._scanned = 0
         self._step: _Step = self._read_head
         self._fault: EngineError | None = None
-        self._body_kind = BodyKind.NONE
+        self._body_kind = _NONE
         self._remaining = 0
         self._chunk_size = 0
         self._extensions = 0
@@ -101,6 +105,11 @@ class H1Receiver(ABC):
         """How many received bytes no event has covered yet."""
         return len(self._data) - self._position
 
+    @property
+    def awaits_head(self) -> bool:
+        """Whether `next_event` would certainly return None: a head is next, and no byte of it has come."""
+        return False
+
     def take_buffered(self) -> bytes:
         """Take the bytes that no event has covered: what follows an upgrade, or what a caller reads by hand."""
         rest = bytes(memoryview(self._data)[self._position :])
@@ -116,12 +125,12 @@ class H1Receiver(ABC):
     @property
     def body_is_over(self) -> bool:
         """Whether the last byte of a body of known length was reported, and only its end is still to be."""
-        return self._body_kind is BodyKind.LENGTH and not self._remaining and self._step == self._end_message
+        return self._body_kind is _LENGTH and not self._remaining and self._step == self._end_message
 
     @property
     def chunk_left(self) -> int:
         """How much of the present chunk is still to be handed over; 0 in bodies that do not come in chunks."""
-        return self._remaining if self._body_kind is BodyKind.CHUNKED and self._inflater is None else 0
+        return self._remaining if self._body_kind is _CHUNKED and self._inflater is None else 0
 
     def take_whole_body(self) -> bytes | None:
         """Take the body in one piece and with it the end of the message, if its length is known and all of it has come.
@@ -129,14 +138,15 @@ class H1Receiver(ABC):
         The same as going through the events, in one step. None, and nothing taken, where it does not apply.
         """
         remaining = self._remaining
-        if self._body_kind is not BodyKind.LENGTH or not 0 < remaining <= len(self._data) - self._position:
+        if self._body_kind is not _LENGTH or not 0 < remaining <= len(self._data) - self._position:
             return None
         if self._step != self._read_by_length or self._fault is not None:
             return None
         self._remaining = 0
-        body = self._take(remaining)
+        data, start = self._data, self._position
+        end = self._position = start + remaining
         self._end_message()
-        return body
+        return data[start:end] if type(data) is bytes else bytes(memoryview(data)[start:end])
 
     # -- heads ---------------------------------------------------------------------------------------------------------
 
@@ -209,21 +219,25 @@ class H1Receiver(ABC):
     def _parse_fields(self, text: str, start: int) -> list[tuple[str, str]]:
         fields = parse_fields(text, start)
         if len(fields) > self.limits.max_fields:
-            raise LimitExceeded(f"more than {self.limits.max_fields} field lines", 431, "field count")
+            self._refuse_fields()
         return fields
+
+    def _refuse_fields(self) -> NoReturn:
+        raise LimitExceeded(f"more than {self.limits.max_fields} field lines", 431, "field count")
 
     # -- bodies --------------------------------------------------------------------------------------------------------
 
     def _begin_body(self, framing: Framing) -> None:
         kind = self._body_kind = framing.kind
         self._body_size = 0
-        if kind is BodyKind.LENGTH:
-            self._count_body(framing.length)
+        if kind is _LENGTH:
+            if self.limits.max_body is not None:
+                self._count_body(framing.length)
             self._remaining = framing.length
             self._step = self._read_by_length if framing.length else self._end_message
-        elif kind is BodyKind.NONE:
+        elif kind is _NONE:
             self._step = self._end_message
-        elif kind is BodyKind.CHUNKED:
+        elif kind is _CHUNKED:
             self._extensions = 0
             self._step = self._read_chunk_line
         else:

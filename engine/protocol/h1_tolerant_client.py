@@ -70,7 +70,7 @@ class H1TolerantClientMachine(H1ClientMachine):
             raise self._fault_of_head
         version, status, reason, fields = parsed
         if len(fields) > self.limits.max_fields:
-            raise LimitExceeded(f"more than {self.limits.max_fields} field lines", 431, "field count")
+            self._refuse_fields()
         self._position = end
         self._scanned = 0
         self._step = self._read_head
