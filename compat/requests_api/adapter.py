@@ -305,11 +305,10 @@ _GET_DOOR = EngineAdapter.get_connection_with_tls_context
 def _has_begun(adapter: EngineAdapter) -> bool:
     """Whether it has clients, for the pool manager that is there now and as that was told."""
     manager, context, limits = adapter._engine_begun_with
-    return (
-        manager is getattr(adapter, "poolmanager", None)
-        and _told(manager).get("ssl_context") is context
-        and LIMITS(http.client) == limits
-    )
+    if manager is not getattr(adapter, "poolmanager", None) or LIMITS(http.client) != limits:
+        return False
+    told = getattr(manager, "connection_pool_kw", None)
+    return context is (told.get("ssl_context") if isinstance(told, dict) else None)
 
 
 def _told(manager: Any) -> dict[str, Any]:
@@ -328,8 +327,9 @@ def _may_send(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) ->
 def _tells_pools(adapter: EngineAdapter) -> bool:
     """Whether urllib3's pools are told, or made, in a way that is not requests'."""
     manager: Any = getattr(adapter, "poolmanager", None)
+    told = getattr(manager, "connection_pool_kw", None)
     return (
-        not _UNDERSTOOD.issuperset(_told(manager))
+        (isinstance(told, dict) and not _UNDERSTOOD.issuperset(told))
         or not isinstance(adapter._engine_begun_with[1], _CONTEXTS)
         or getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not _POOL_KEY
         or getattr(adapter.cert_verify, "__func__", None) is not _CERT_VERIFY
@@ -344,7 +344,7 @@ def _plan(
     """Plan a request. Raises: NotUnderstood: only urllib3 can send it."""
     hop = None
     asks = _tells_pools(adapter) and not is_unix(request.url or "")
-    if not asks:
+    if not asks and proxies:
         try:
             hop = _find_hop(adapter, request, proxies)
         except NotUnderstood:

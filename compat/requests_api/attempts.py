@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import urllib3
@@ -33,6 +34,7 @@ from drivetrain.engine.errors import (
 __all__ = ["Plan", "send_until_done"]
 
 _NOTHING = contextlib.nullcontext()
+_name_of = itemgetter(0)
 
 
 class Plan(NamedTuple):
@@ -81,7 +83,7 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     host = host_as_written(url[: url.find("/", 8)], proxy is not None and plan.route.asked is not url)
     if host is not None:
         target = _put_host(fields, host, plan)
-    is_chunked = body is None and any(name.lower() == "transfer-encoding" for name, _ in fields)
+    is_chunked = body is None and "transfer-encoding" in map(str.lower, map(_name_of, fields))
     position = None if body is None else set_file_position(body, None)
     client = plan.client
     while True:

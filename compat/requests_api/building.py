@@ -32,6 +32,11 @@ def _fill(target: CaseInsensitiveDict[str], headers: Headers, http_version: str)
     # Past the mapping's methods, as in `fields_of`.
     store: Any = target._store  # type: ignore[attr-defined]
     fields = headers.raw_fields() if http_version != "2" else fields_as_written(headers.raw_fields(), http_version)
+    keyed = {field[0].lower(): field for field in fields}
+    if len(keyed) == len(fields) and not store:  # no name is repeated, as in most
+        keyed.pop(":status", None)
+        store.update(keyed)
+        return
     for field in fields:
         name, value = field
         key = name.lower()

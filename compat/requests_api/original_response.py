@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import cached_property
 from http.client import HTTPMessage
 from typing import Any
 
@@ -32,34 +33,49 @@ class OriginalResponse:
     Args:
         response: the engine's.
         raw: the `RawResponse` that has it; None where nobody asks about the body.
-
-    Attributes:
-        status, reason, version: as in `http.client.HTTPResponse`; the version is 20 over HTTP/2.
     """
 
     def __init__(self, response: Response, raw: Any = None) -> None:
         self._response = response
         # Weak, for it has this object.
         self._raw = None if raw is None else weakref.ref(raw)
-        self._message: HTTPMessage | None = None
-        self.status = self.code = response.status
-        self.reason = response.reason
-        self.version = VERSION_NUMBERS[response.http_version]
 
     def __bool__(self) -> bool:
         return self._response.headers.has("set-cookie")
 
-    @property
+    # One is made for every response, and hardly anybody looks at it.
+    @cached_property
+    def status(self) -> int:
+        """The status code."""
+        return self._response.status
+
+    @cached_property
+    def code(self) -> int:
+        """`status`."""
+        return self.status
+
+    @cached_property
+    def reason(self) -> str:
+        """The reason phrase."""
+        return self._response.reason
+
+    @cached_property
+    def version(self) -> int:
+        """10, 11, or 20 over HTTP/2."""
+        return VERSION_NUMBERS[self._response.http_version]
+
+    @cached_property
     def msg(self) -> HTTPMessage:
         """The header section, with every repeated field."""
-        if self._message is None:
-            message = HTTPMessage()
-            for name, value in self.getheaders():
-                message.add_header(name, value)
-            self._message = message
-        return self._message
+        message = HTTPMessage()
+        for name, value in self.getheaders():
+            message.add_header(name, value)
+        return message
 
-    headers = msg
+    @cached_property
+    def headers(self) -> HTTPMessage:
+        """`msg`."""
+        return self.msg
 
     def info(self) -> HTTPMessage:
         """`msg`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import urllib3
@@ -20,6 +21,7 @@ _USER_AGENT = f"python-urllib3/{vars(urllib3)['__version__']}"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]").search
 _PIECE = 16 * 1024
+_TEXT_ONLY = {str}
 
 
 def fields_of(request: PreparedRequest) -> list[tuple[str, str]]:
@@ -41,10 +43,9 @@ def fields_of(request: PreparedRequest) -> list[tuple[str, str]]:
     else:
         fields = list(headers.items())
         names = frozenset(_text(name).lower() for name in headers)
-    for name, value in fields:
-        if type(value) is not str or type(name) is not str or value == SKIP_HEADER:
-            fields = list(_converted(fields))
-            break
+    words = [*chain.from_iterable(fields)]
+    if words and (set(map(type, words)) != _TEXT_ONLY or SKIP_HEADER in words):
+        fields = list(_converted(fields))
     body = request.body
     if "user-agent" not in names:
         fields.insert(0, ("User-Agent", _USER_AGENT))

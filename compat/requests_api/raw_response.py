@@ -216,6 +216,12 @@ class RawResponse(HTTPResponse):
         if self._ended or "_body_file" in self.__dict__:
             yield from self._pieces(None)
             return
+        piece = response.take_raw()
+        if piece is not None:
+            self._fp_bytes_read = len(piece)
+            self._ended = True
+            yield piece
+            return
         received = 0
         try:
             for piece in response.iter_raw():
