@@ -20,22 +20,22 @@ import ssl
 import urllib.request
 from collections.abc import Iterable
 from types import NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import AbstractHTTPHandler, Request
 
 from drivetrain.compat.urllib_api.clients import make_default_context, shared_clients
 from drivetrain.compat.urllib_api.errors import opening_error
-from drivetrain.compat.urllib_api.made_connections import PLAIN, SECURE, Plan, plan_of
+from drivetrain.compat.urllib_api.made_connections import PLAIN, SECURE, plan_of
 from drivetrain.compat.urllib_api.proxying import Way, is_socks, way_through
 from drivetrain.compat.urllib_api.replaced import is_as_made
 from drivetrain.compat.urllib_api.response import EngineResponse
-from drivetrain.compat.urllib_api.sending import body_of, fields_of, origin_of, target_of, timeouts_of
+from drivetrain.compat.urllib_api.sending import body_of, checked_target, fields_of, origin_of, timeouts_of
 from drivetrain.compat.urllib_api.telling import tell_request, tell_response
 from drivetrain.engine import Client, Response, Timeouts
 from drivetrain.engine.errors import ClosedError, EngineError, InvalidHeader, InvalidURL, LocalProtocolError
 
-__all__ = ["EngineHandler", "HTTPHandler", "HTTPSHandler", "exchange"]
+__all__ = ["EngineHandler", "HTTPHandler", "HTTPSHandler", "Prepared", "exchange", "is_for_the_original"]
 
 if TYPE_CHECKING:
     _Base = AbstractHTTPHandler
@@ -76,15 +76,8 @@ def exchange(
             raise opening_error(error) from error
 
 
-class _Prepared(NamedTuple):
-    """A request as the engine takes it."""
-
-    method: str
-    way: Way
-    secure: bool
-    context: ssl.SSLContext | None
-    body: bytes | Iterable[bytes] | None
-    timeouts: Timeouts
+Prepared = tuple[str, Way, bool, "ssl.SSLContext | None", "bytes | Iterable[bytes] | None", Timeouts]
+"""A request as the engine takes it: method, way, whether it is secure, and in which context, body, time limits."""
 
 
 class _EngineDoor(_Base):
@@ -115,44 +108,56 @@ class _EngineDoor(_Base):
             context = http_conn_args.get("context")
             direct = all(value is None or name == "context" for name, value in http_conn_args.items())
         if direct:
-            plan = Plan(req.host, secure, context, req.timeout)
+            response = self._by_the_engine(req, req.host, secure, context, req.timeout)
         else:
             made = http_class(req.host, timeout=req.timeout, **http_conn_args)
             found = plan_of(made)
             if found is None:
                 return super().do_open(lambda *_, **__: made, req)
-            plan = found
-        response = self._by_the_engine(req, plan)
+            response = self._by_the_engine(req, *found)
         if response is not None:
             return response
         if direct:
             return super().do_open(http_class, req, **http_conn_args)
         return super().do_open(lambda *_, **__: made, req)
 
-    def _by_the_engine(self, request: Request, plan: Plan) -> EngineResponse | None:
-        """The response to a request; None where it is the original's to send."""
+    def _by_the_engine(
+        self, request: Request, host: str, secure: bool, context: ssl.SSLContext | None, timeout: Any
+    ) -> EngineResponse | None:
+        """The response to a request, see `Plan`; None where it is the original's to send."""
         if self._client is not None:
-            return self._send(request, self._prepared(request, plan, timeouts_of(plan.timeout)))
-        if not is_as_made(plan.secure, plan.context):
+            prepared = self.prepared(request, host, secure, context, timeouts_of(timeout))
+            return self.send_prepared(prepared, request.full_url)
+        if not is_as_made(secure, context):
             return None
-        timeouts = timeouts_of(plan.timeout)
+        timeouts = timeouts_of(timeout)
         if timeouts.connect == 0:  # sockets that do not wait
             return None
         try:
-            prepared = self._prepared(request, plan, timeouts)
+            prepared = self.prepared(request, host, secure, context, timeouts)
         except (http.client.HTTPException, TypeError, ValueError):
             if is_socks(request.host):
                 raise
             return None
         try:
-            return self._send(request, prepared)
+            return self.send_prepared(prepared, request.full_url)
         except (URLError, ValueError) as error:
-            if is_socks(request.host) or not _is_for_the_original(prepared, error):
+            if is_socks(request.host) or not is_for_the_original(prepared, error):
                 raise
             return None
 
-    def _prepared(self, request: Request, plan: Plan, timeouts: Timeouts) -> _Prepared:
-        host, secure, context, _ = plan
+    def prepared(
+        self, request: Request, host: str, secure: bool, context: ssl.SSLContext | None, timeouts: Timeouts
+    ) -> Prepared:
+        """What is to be sent for a request that `do_request_` has completed.
+
+        Args:
+            host, secure, context: see `Plan`.
+            timeouts: its limits.
+
+        Raises:
+            http.client.HTTPException, URLError, TypeError, ValueError: it cannot be sent.
+        """
         method = request.get_method()
         fields = fields_of(request, method)
         if request._tunnel_host or request.has_proxy():  # type: ignore[attr-defined]
@@ -162,28 +167,31 @@ class _EngineDoor(_Base):
                 raise opening_error(error) from error
             secure = secure or way.url[:6] == "https:"
         else:
-            way = Way(origin_of("https" if secure else "http", host), target_of(request), None, fields)
-        return _Prepared(method, way, secure, context, body_of(request.data), timeouts)
+            target = checked_target(request.selector or "/")
+            way = Way(origin_of("https" if secure else "http", host), target, None, fields)
+        return method, way, secure, context, body_of(request.data), timeouts
 
-    def _send(self, request: Request, prepared: _Prepared) -> EngineResponse:
+    def send_prepared(self, prepared: Prepared, full_url: str) -> EngineResponse:
+        """Send it, and return a response that calls itself `full_url`. Raises: see `do_open`."""
         method, way, secure, context, body, timeouts = prepared
         if self._debuglevel:  # type: ignore[attr-defined]
             body = tell_request(method, way.target, way.fields, body)
         response = exchange(self._client, secure, context, self._version, method, way, body, timeouts)
         if self._debuglevel:  # type: ignore[attr-defined]
             tell_response(response)
-        return EngineResponse(response, method, request.full_url)
+        return EngineResponse(response, method, full_url)
 
 
-def _is_for_the_original(prepared: _Prepared, error: BaseException) -> bool:
-    """Whether a request that failed may be sent by http.client."""
+def is_for_the_original(prepared: Prepared, error: BaseException) -> bool:
+    """Whether a request that failed with this may be sent by http.client."""
     cause = error if isinstance(error, EngineError) else error.__cause__
     if isinstance(cause, (InvalidHeader, InvalidURL)):  # before anything was sent
         return True
     if isinstance(cause, LocalProtocolError):
         # Both lengths at once are how requests are smuggled. What is no more than bytes can be begun again.
-        names = {name.lower() for name, _ in prepared.way.fields}
-        return isinstance(prepared.body, (bytes, NoneType)) and not names >= {"content-length", "transfer-encoding"}
+        _, way, _, _, body, _ = prepared
+        names = {name.lower() for name, _ in way.fields}
+        return isinstance(body, (bytes, NoneType)) and not names >= {"content-length", "transfer-encoding"}
     return False
 
 

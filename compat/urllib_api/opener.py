@@ -15,6 +15,7 @@ from urllib.request import BaseHandler, OpenerDirector, Request
 from drivetrain.compat.urllib_api.clients import shared_clients
 from drivetrain.compat.urllib_api.handlers import HTTPHandler, HTTPSHandler
 from drivetrain.compat.urllib_api.proxying import ProxyHandler
+from drivetrain.compat.urllib_api.short_way import ASK_OPENER, ShortWay
 
 __all__ = ["build_opener", "close_connections", "install_opener", "urlopen"]
 
@@ -36,7 +37,8 @@ _DEFAULTS: tuple[tuple[type[BaseHandler], type[BaseHandler]], ...] = (
 _OPEN = OpenerDirector.open
 _LONGEST = 2048  # characters of a URL that is remembered
 
-_installed: list[OpenerDirector | None] = [None]
+# The one that `urlopen` uses, and the way round it where that is the default one.
+_installed: list[tuple[OpenerDirector, ShortWay | None] | None] = [None]
 atexit.register(shared_clients.close)
 
 
@@ -58,7 +60,7 @@ def build_opener(*handlers: BaseHandler | type[BaseHandler]) -> OpenerDirector:
 
 def install_opener(opener: OpenerDirector | None) -> None:
     """Make `urlopen` use `opener`; None for the default one. The opener of `urllib.request` is another."""
-    _installed[0] = opener
+    _installed[0] = None if opener is None else (opener, None)
 
 
 def close_connections() -> None:
@@ -69,9 +71,15 @@ def close_connections() -> None:
 def _open(url: str | Request, data: Any, timeout: Any, context: ssl.SSLContext | None) -> Any:
     if context:
         return build_opener(HTTPSHandler(context=context)).open(url, data, timeout)
-    opener = _installed[0]
-    if opener is None:
-        opener = _installed[0] = build_opener()
+    installed = _installed[0]
+    if installed is None:
+        opener = build_opener()
+        installed = _installed[0] = opener, ShortWay(opener)
+    opener, short_way = installed
+    if short_way is not None and data is None and type(url) is str:
+        response = short_way.open(url, timeout)
+        if response is not ASK_OPENER:
+            return response
     if type(url) is str and len(url) <= _LONGEST and type(opener).open is _OPEN and urllib.request.Request is Request:
         url = _request_for(url)
     return opener.open(url, data, timeout)

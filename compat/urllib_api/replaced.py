@@ -31,18 +31,19 @@ _NETWORK = (
 )
 
 
-def _watch(kind: type) -> tuple[Watch, Watch]:
-    functions = Watch(
+def _watch(kind: type) -> Watch:
+    return Watch(
         (kind, _CONNECTION),
         (http.client.HTTPResponse, _RESPONSE),
         (http.client, ("parse_headers", "HTTPResponse")),
         (socket, _NETWORK),
         homes=_HOMES,
     )
-    return functions, Watch((kind, ("_http_vsn_str",)))
 
 
-_watches = _watch(http.client.HTTPConnection), _watch(http.client.HTTPSConnection)
+_KINDS: Any = (http.client.HTTPConnection, http.client.HTTPSConnection)
+_WATCHES = tuple(map(_watch, _KINDS))
+_VERSIONS = tuple(kind._http_vsn_str for kind in _KINDS)
 _WRAP = vars(ssl.SSLContext)["wrap_socket"]
 _WRAP_BIO = vars(ssl.SSLContext)["wrap_bio"]
 
@@ -54,8 +55,9 @@ def is_as_made(secure: bool, context: ssl.SSLContext | None = None) -> bool:
         secure: whether it is about TLS.
         context: its, None for the default one.
     """
-    functions, texts = _watches[secure]
-    return functions.unchanged() and texts.unchanged() and (context is None or _is_context_as_made(context))
+    if not _WATCHES[secure].unchanged() or _KINDS[secure]._http_vsn_str is not _VERSIONS[secure]:
+        return False
+    return context is None or _is_context_as_made(context)
 
 
 @lru_cache(64)

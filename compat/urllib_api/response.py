@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 import ssl
 import weakref
-from collections.abc import Callable
+from collections.abc import Iterator
 from http.client import HTTPMessage, HTTPResponse
 from typing import Any
 
@@ -75,14 +75,14 @@ class EngineResponse(HTTPResponse):
     """
 
     debuglevel = 0
+    _source: Iterator[bytes] | None = None
+    _piece = b""
+    _position = 0
+    _closed = False
 
     # What the base's constructor and `begin` would have set is set or computed here.
     def __init__(self, response: Response, method: str, url: str) -> None:
         self._response: Response | None = response
-        self._next_piece: Callable[[], bytes] = response.iter_raw().__next__
-        self._piece = b""
-        self._position = 0
-        self._closed = False
         self._method = method
         fields = response.headers.raw_fields()
         self._version = version = response.http_version
@@ -198,12 +198,20 @@ class EngineResponse(HTTPResponse):
         """The base would call `close`, which may not be done in the middle of anything; the engine's response knows how."""
 
     def _end(self) -> None:
-        self._response = None
-        self._next_piece = _no_piece
-        self._piece = b""
-        self._position = 0
+        self._response = self._source = None
+        if self._piece:
+            self._piece = b""
+            self._position = 0
 
     # -- reading: the buffer -------------------------------------------------------------------------------------------
+
+    def _next_piece(self) -> bytes:
+        """The next piece of the body; raises `StopIteration` at its end."""
+        if self._source is None:
+            if self._response is None:
+                raise StopIteration
+            self._source = self._response.iter_raw()
+        return next(self._source)
 
     def _fill(self) -> bool:
         """Wait for the next piece, the one before being used up; False at the end of the body.
@@ -283,13 +291,17 @@ class EngineResponse(HTTPResponse):
         return self._read_some(amt, True)
 
     def _read_all(self) -> bytes:
+        if not self._piece and self._response is not None and (whole := self._response.take_raw()) is not None:
+            self._end()
+            if self._left is not None:
+                self._left = 0
+            return whole
         pieces = [self._piece[self._position :]] if self._piece else []
         self._piece = b""
         self._position = 0
-        next_piece = self._next_piece
         try:
             while True:
-                pieces.append(next_piece())
+                pieces.append(self._next_piece())
         except StopIteration:
             self._end()
         except EngineError as error:
@@ -366,24 +378,18 @@ class EngineResponse(HTTPResponse):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _no_piece() -> bytes:
-    raise StopIteration
-
-
 def _framing(response: Response, method: str) -> tuple[int | None, bool]:
     """The length of a body, None where it is not announced, and whether it is chunked."""
-    headers = response.headers
-    coding = headers.get("transfer-encoding")
+    first = response.headers.first_values()
+    coding = first.get("transfer-encoding")
     chunked = coding is not None and coding.lower() == "chunked"
     if method == "HEAD" or response.status in (204, 304):
         return 0, chunked
-    length = None if coding is not None and "chunked" in coding.lower() else headers.get("content-length")
-    return (None if length is None else _number(length)), chunked
-
-
-def _number(length: str) -> int | None:
+    length = None if coding is not None and "chunked" in coding.lower() else first.get("content-length")
+    if length is None:
+        return None, chunked
     try:
         number = int(length)
     except ValueError:
-        return None
-    return number if number >= 0 else None
+        return None, chunked
+    return (number if number >= 0 else None), chunked
