@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -33,7 +32,6 @@ from drivetrain.engine.errors import (
 
 __all__ = ["Plan", "send_until_done"]
 
-_NOTHING = contextlib.nullcontext()
 _name_of = itemgetter(0)
 
 
@@ -90,8 +88,11 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
         telling = telling_of(client, plan.route)
         content = content_of(body) if body is not None or not is_chunked else ()
         try:
-            with telling or _NOTHING:
-                response = client.exchange(method, url, fields, content, plan.timeouts, target=target, proxy=proxy)
+            if telling is None:
+                response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy)
+            else:
+                with telling:
+                    response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy)
         except ClosedError as error:
             before, client = client, plan.renew()
             if client is not before:  # closed by another thread, after the plan was made; nothing was sent

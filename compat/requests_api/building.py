@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import requests
@@ -19,6 +20,7 @@ from drivetrain.engine import Headers, Response
 
 __all__ = ["build_response"]
 
+_name_of = itemgetter(0)
 _extract_cookies: Callable[[Any, Any, Any], None] = requests.cookies.extract_cookies_to_jar
 
 
@@ -32,7 +34,7 @@ def _fill(target: CaseInsensitiveDict[str], headers: Headers, http_version: str)
     # Past the mapping's methods, as in `fields_of`.
     store: Any = target._store  # type: ignore[attr-defined]
     fields = headers.raw_fields() if http_version != "2" else fields_as_written(headers.raw_fields(), http_version)
-    keyed = {field[0].lower(): field for field in fields}
+    keyed = dict(zip(map(str.lower, map(_name_of, fields)), fields, strict=True))
     if len(keyed) == len(fields) and not store:  # no name is repeated, as in most
         keyed.pop(":status", None)
         store.update(keyed)

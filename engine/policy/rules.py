@@ -7,6 +7,7 @@ and the proxy. Nothing here does I/O.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 from ..connection.connector import OriginKey
 from ..connection.tunnel import Authenticate
@@ -24,6 +25,7 @@ from .retries import NO_RETRIES, Retries
 __all__ = ["NO_RULES", "Credentials", "Rules", "proxy_authenticator"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_name_of = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Rules:
         headers = outgoing.headers
         own = outgoing.own_cookies
         if own is None:
+            # Told at once for most requests, of whose fields nothing else is looked up here.
+            if not found and "cookie" not in map(str.lower, map(_name_of, headers.raw_fields())):
+                return
             own = outgoing.own_cookies = "; ".join(headers.get_as_sequence("cookie"))
             if not own and not found:
                 return

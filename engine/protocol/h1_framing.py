@@ -81,10 +81,12 @@ def frame_response(headers: Headers, method: str, status: str) -> Framing:
         if chunked:
             return Framing(BodyKind.CHUNKED, 0, coding) if coding else _CHUNKED
         return Framing(BodyKind.CLOSE, 0, coding)
-    if "content-length" in first:
-        lengths = headers.get_as_sequence("content-length")
-        return Framing(_LENGTH, _incoming_length(lengths, repeats_allowed=True))
-    return _UNTIL_CLOSE
+    length = first.get("content-length")
+    if length is None:
+        return _UNTIL_CLOSE
+    if len(first) != len(headers.raw_fields()) or not _IS_LENGTH(length):  # some name is repeated, or all is not well
+        return Framing(_LENGTH, _incoming_length(headers.get_as_sequence("content-length"), repeats_allowed=True))
+    return Framing(_LENGTH, int(length))
 
 
 def frame_odd_response(headers: Headers) -> Framing:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Protocol, TextIO, TypeVar, Union, overload
 
 from ..errors import InvalidHeader, UsageError
@@ -43,6 +44,7 @@ _is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 # Names that passed `_is_name`. Bounded: names from outside must not make it grow for ever.
 _checked_names: set[str] = set()
 _MAX_CHECKED_NAMES = 1024
+_name_of, _value_of = itemgetter(0), itemgetter(1)
 
 
 def _check_name(name: str) -> None:
@@ -114,8 +116,9 @@ class Headers:
         """Return lower-case name -> first value, for many lookups in a row. Built once per change; read only."""
         first = self._first
         if first is None:
-            # Backwards, so that the first field of a name is the one that stays.
-            first = self._first = {name.lower(): value for name, value in reversed(self._fields)}
+            # Backwards, so that the first field of a name is the one that stays; and by code in C, for every head has one.
+            fields = self._fields[::-1]
+            first = self._first = dict(zip(map(str.lower, map(_name_of, fields)), map(_value_of, fields), strict=True))
         return first
 
     def _positions(self, key: str) -> list[int]:
