@@ -65,9 +65,9 @@ def interpreter(contender: Contender) -> str | None:
 
 
 class Child:
-    """The process of one contender. Use as a context manager."""
+    """The process of one contender, on these CPUs. Use as a context manager."""
 
-    def __init__(self, contender: Contender, job: Job, warm_up: int) -> None:
+    def __init__(self, contender: Contender, job: Job, warm_up: int, cpus: set[int] | None = None) -> None:
         self.result = Result(contender.name, contender.ours)
         self.absent = False
         self._process: subprocess.Popen[str] | None = None
@@ -79,6 +79,8 @@ class Child:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        if cpus is not None:
+            os.sched_setaffinity(self._process.pid, cpus)
         order = {
             "module": contender.module,
             "distribution": contender.distribution,
@@ -128,8 +130,8 @@ class Child:
                 self._process.wait()
 
 
-def measure_work(scenario: Scenario, job: Job, rounds: int, count: int) -> list[Result]:
-    """Every contender of the scenario's colours, `rounds` times in turns."""
+def measure_work(scenario: Scenario, job: Job, rounds: int, count: int, cpus: set[int] | None = None) -> list[Result]:
+    """Every contender of the scenario's colours, `rounds` times in turns, on these CPUs."""
     with contextlib.ExitStack() as stack:
         chosen = [
             contender
@@ -137,7 +139,7 @@ def measure_work(scenario: Scenario, job: Job, rounds: int, count: int) -> list[
             if contender.colour in scenario.colours and contender.websocket is scenario.websocket
         ]
         warm_up = min(count, 50 * scenario.concurrency)
-        children = [stack.enter_context(Child(contender, job, warm_up)) for contender in chosen]
+        children = [stack.enter_context(Child(contender, job, warm_up, cpus)) for contender in chosen]
         for _ in range(rounds):
             for child in children:
                 child.round(count)

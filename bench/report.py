@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import ROOT, Result
+from bench.placement import PLACES
 from bench.scenarios import SCENARIOS, Scenario, Target
 
 __all__ = ["describe_machine", "markdown", "record", "save", "table", "write_page"]
@@ -31,7 +32,7 @@ operation waits for the server most of the time: wall time says as much about th
 the lowest and the highest round. *× ours* is the CPU time divided by that of the first of our doors in the table. Ratios
 travel from machine to machine, microseconds do not. A library's defaults are kept, `requests` reading the environment
 included, unless the table says otherwise. Memory is the growth of the peak of resident memory during the first operation
-of a fresh process.
+of a fresh process. Where a section does not say on which CPUs client and server ran, the scheduler chose.
 """
 
 
@@ -165,9 +166,11 @@ def markdown(scenario: Scenario, data: dict[str, Any], *, markup: bool = True) -
     missing = [f"{r['name']}: {r['unavailable']}" for r in data["results"] if r["unavailable"]]
     if missing:
         parts.append("Not available: " + "; ".join(missing) + ".")
+    place = data.get("place", "")  # not in results of before there were such places
     if markup:
         parts.append(
             f"{data['date']}, {data['rounds']} rounds of {data['count']}, server: {data['server']}; "
+            f"{PLACES[place] + '; ' if place else ''}"
             f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['python']}."
         )
     return "\n\n".join(parts) + "\n"

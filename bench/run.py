@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import measure_imports, measure_work
+from bench.placement import placed
 from bench.report import describe_machine, markdown, record, save, write_page
 from bench.scenarios import SCENARIOS, Scenario
 from bench.server import Served, serving
@@ -39,14 +40,17 @@ def run_scenario(scenario: Scenario, served: Served, options: argparse.Namespace
     """Measure one scenario and return its record."""
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     count = scenario.quick_count if options.quick else scenario.count
+    place = ""
     if scenario.work == "import":
         results = measure_imports(rounds * count)
     else:
-        results = measure_work(scenario, served.job_for(scenario), rounds, count)
+        with placed(scenario.cpus, served.processes) as (place, cpus):
+            results = measure_work(scenario, served.job_for(scenario), rounds, count, cpus)
     about = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "machine": describe_machine(),
         "server": served.websocket_name if scenario.websocket else served.name,
+        "place": place,
         "rounds": rounds,
         "count": count,
     }

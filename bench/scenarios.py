@@ -43,6 +43,7 @@ class Scenario:
         compression: with permessage-deflate.
         connections: how many are held at a time.
         rate: whether operations a second are shown.
+        cpus: on how many client and server run, see `bench.placement`.
         targets: see `Target`.
     """
 
@@ -63,6 +64,7 @@ class Scenario:
     rate: bool = False
     compression: bool = False
     connections: int = 1
+    cpus: str = ""
     targets: tuple[Target, ...] = ()
 
     @property
@@ -116,22 +118,34 @@ def _echoes(title: str, name: str, size: int, count: int, *, sync: float, asynci
     return plain, compressed
 
 
+SMALL_GET = Scenario(
+    "small_get",
+    "Small GET, blocking",
+    "100 bytes over one kept-alive connection (urllib.request's urlopen opens a new one each time). Client and server share a"
+    " CPU, so that all of the client's CPU time is work of the client's.",
+    "small_get",
+    ("sync",),
+    count=1000,
+    quick_count=200,
+    cpus="one",
+    targets=(
+        Target(NATIVE, "pycurl", 1.1),
+        Target(NATIVE, "raw sockets (the floor)", 2.2),
+        Target("requests + drivetrain adapter", "requests", 0.74),
+        Target("drivetrain requests_api", "requests", 0.4),
+        Target("drivetrain urlopen", "urllib.request.urlopen", 0.5),
+    ),
+)
+
 SCENARIOS = (
-    Scenario(
-        "small_get",
-        "Small GET, blocking",
-        "100 bytes over one kept-alive connection (urllib.request's urlopen opens a new one each time).",
-        "small_get",
-        ("sync",),
-        count=1000,
-        quick_count=200,
-        targets=(
-            Target(NATIVE, "pycurl", 1.1),
-            Target(NATIVE, "raw sockets (the floor)", 2.2),
-            Target("requests + drivetrain adapter", "requests", 0.74),
-            Target("drivetrain requests_api", "requests", 0.4),
-            Target("drivetrain urlopen", "urllib.request.urlopen", 0.5),
-        ),
+    SMALL_GET,
+    replace(
+        SMALL_GET,
+        name="small_get_two_cpus",
+        title="Small GET, blocking, on two CPUs",
+        about="The same with the server on another CPU than the client's, which is then asleep when the answer comes. What it"
+        " costs to wake up, and how slow everything is right after that, is the machine's affair, of virtual ones above all.",
+        cpus="two",
     ),
     Scenario(
         "small_get_async_1",

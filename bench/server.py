@@ -44,7 +44,7 @@ TARGETS = {"download": "/large", "h2_download": "/large"} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Served:
-    """Where the server is (the ports with h2 are for HTTP/2), and a file to upload."""
+    """Where the server is (the ports with h2 are for HTTP/2), a file to upload, and the processes that serve."""
 
     name: str
     port: int
@@ -54,6 +54,7 @@ class Served:
     ca_file: Path
     upload: Path
     websocket_port: int
+    processes: tuple[int, ...] = ()
 
     @property
     def websocket_name(self) -> str:
@@ -107,7 +108,7 @@ def serving(folder: Path) -> Iterator[Served]:
     large = large.rename(nginx.files / "large")
     with nginx, _websocket_server() as echo:
         ports = (nginx.port, nginx.tls_port, nginx.h2c_port, nginx.h2_port)
-        yield Served(nginx.version, *ports, certificates.ca_file, large, echo)
+        yield Served(nginx.version, *ports, certificates.ca_file, large, echo, (nginx.pid,))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from bench.child import reason
 from bench.contenders import CONTENDERS, Contender
 from bench.job import Job
 from bench.measure import Child, Result, measure_imports
+from bench.placement import placed
 from bench.report import describe_machine, judge, markdown, record, table
 from bench.run import arguments
 from bench.scenarios import SCENARIOS, Scenario, Target
@@ -49,6 +54,7 @@ RATES = Scenario(
         Target("ours", "gone", 1.0, rate=True),
     ),
 )
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are put on CPUs there only")
 ABOUT = {"date": "2026-01-01", "machine": describe_machine(), "server": "s/1", "rounds": 3, "count": 1}
 
 
@@ -235,6 +241,57 @@ def test_a_contender_that_cannot_be_imported_is_told_and_does_not_stop_the_run()
 def test_a_missing_environment_is_told() -> None:
     with Child(Contender("x", "x", "sync", environment="no-such-folder"), Job("", "", "", 0, "", "", 0), 1) as child:
         assert child.result.unavailable == "no-such-folder was not made (make bench does)"
+
+
+@ON_LINUX
+def test_a_child_runs_where_it_is_put() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    with RawServer(serve) as server, Child(contender("http_client"), job_at(server, 5), 1, {allowed[-1]}) as child:
+        assert child._process is not None
+        assert os.sched_getaffinity(child._process.pid) == {allowed[-1]}
+
+
+@pytest.fixture
+def sleepers() -> Iterator[list[int]]:
+    """A process, and the one that it has started."""
+    command = "import subprocess, sys; p = subprocess.Popen(['cat']); print(p.pid, flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield [process.pid, int(process.stdout.readline())]
+        process.stdin.close()
+
+
+@ON_LINUX
+@pytest.mark.parametrize("cpus", ["one", "two"])
+def test_servers_are_kept_in_their_place_for_a_time(sleepers: list[int], cpus: str) -> None:
+    anywhere = os.sched_getaffinity(0)
+    with placed(cpus, sleepers[:1]) as (place, client):
+        servers = [os.sched_getaffinity(pid) for pid in sleepers]
+        assert servers[0] == servers[1]
+        if cpus == "one" or len(anywhere) > 1:
+            assert place == cpus
+            assert client is not None
+            assert len(client) == len(servers[0]) == 1
+            assert (client == servers[0]) is (cpus == "one")
+    assert [os.sched_getaffinity(pid) for pid in sleepers] == [anywhere] * 2
+
+
+@ON_LINUX
+def test_a_place_that_there_is_not_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    with placed("two", []) as found:
+        assert found == ("", None)
+    with placed("", []) as found:
+        assert found == ("", None)
+
+
+def test_the_place_is_told() -> None:
+    data = json.loads(json.dumps(record(SCENARIO, results(), {**ABOUT, "place": "one"})))
+    assert "server: s/1; client and server on one CPU; " in markdown(SCENARIO, data)
 
 
 def test_imports_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,11 @@ class Peer(ABC):
                 break
         raise PeerError(f"{command[0]} did not start:\n{self.log()}")
 
+    @property
+    def pid(self) -> int:
+        """The number of its process, once entered."""
+        return self._process.pid
+
     def _wait_until_ready(self) -> bool:
         for _ in range(round(READY_SECONDS / POLL_SECONDS)):
             if all(map(accepts, self.listening())):
