@@ -108,6 +108,15 @@ class ByteStream(ABC):
         waits, never raises. From any thread on a blocking backend, once interrupts were allowed.
         """
 
+    @property
+    def is_waiting_for_input(self) -> bool:
+        """Whether whoever receives is still waiting, so that what ends that from outside (Ctrl-C) ends nothing else.
+
+        Where it is False, what was received may be lost on its way to who asked for it. Tasks are cancelled only while they
+        wait, so with an async backend it is always True.
+        """
+        return True
+
     def announce_input(self, callback: Callable[[], None] | None) -> bool:
         """Have `callback` called whenever input, or the end of it, comes while nobody receives; None for no more.
 

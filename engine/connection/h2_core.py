@@ -262,6 +262,14 @@ class H2Core(H2Output):
         except NetworkError as error:
             with self.guard:
                 self.fail(error)
+        except Exception:
+            raise
+        except BaseException:
+            # Ctrl-C: what others wait for may have been received, and have got no further.
+            if not self.stream.is_waiting_for_input:
+                with self.guard:
+                    self.fail(ReadError("reading was interrupted in the middle"))
+            raise
         finally:
             self._stop_reading()
 

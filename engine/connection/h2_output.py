@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..backends.base import FOREVER, Backend, ByteStream, Waiter
-from ..errors import ClosedError, EngineError, NetworkError, WriteTimeout
+from ..errors import ClosedError, EngineError, NetworkError, WriteError, WriteTimeout
 from ..protocol.h2_machine import H2Machine
 from .transport_facts import TransportFacts
 
@@ -209,6 +209,13 @@ class H2Output(TransportFacts, ABC):
             told = self._sending_failed(error)
             if not quiet:
                 raise fresh(told) from error
+        except Exception:
+            raise
+        except BaseException:
+            if self.backend.colour == "blocking":
+                # Ctrl-C, which tasks know nothing of: what was sent may be in the outbox still, and must not be sent twice.
+                self._sending_failed(WriteError("sending was interrupted in the middle"))
+            raise
         finally:
             if mine:
                 with self.guard:

@@ -25,6 +25,11 @@ class LayeredStream(ByteStream):
         """See `ByteStream.interrupt`."""
         self._stream.interrupt()
 
+    @property
+    def is_waiting_for_input(self) -> bool:
+        """See `ByteStream.is_waiting_for_input`."""
+        return self._stream.is_waiting_for_input
+
     def announce_input(self, callback: Callable[[], None] | None) -> bool:
         """See `ByteStream.announce_input`."""
         return self._stream.announce_input(callback)

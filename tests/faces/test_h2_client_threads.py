@@ -374,6 +374,7 @@ class TestInterruptions:
                     after = threads.go(client.get, server.url + "/after")
                     exchanges.append(server.next("/after"))
                     before.append(after)
+                    server.settle()  # or the settings might be what the interrupted thread is about to take in
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
                 interrupter = threading.Thread(target=interrupt)

@@ -58,6 +58,7 @@ class BlockingStream(SocketStream):
         "_sending",
         "_size",
         "_sock",
+        "_waiting",
     )
 
     def __init__(self, sock: socket.socket, peer: Address | None = None, is_prepared: bool = False) -> None:
@@ -70,7 +71,7 @@ class BlockingStream(SocketStream):
         self._bell: Bell | None = None
         self._size = _SMALL
         self._more = False  # the last recv got all it asked for: there is probably more, and no need to poll first
-        self._closed = self._receiving = self._sending = self._eof_sent = False
+        self._closed = self._receiving = self._sending = self._eof_sent = self._waiting = False
         self._local: Address | None = None
         self._peer = peer
         self._pid = os.getpid()
@@ -89,7 +90,10 @@ class BlockingStream(SocketStream):
                     self._more = False
                 else:
                     timeout = None if deadline == FOREVER else milliseconds_until(deadline)
-                    if not self._poll(timeout) and timeout != LONGEST_MS:
+                    self._waiting = True
+                    ready = self._poll(timeout)
+                    self._waiting = False
+                    if not ready and timeout != LONGEST_MS:
                         raise ReadTimeout("no data came in time")
                 try:
                     data = self._recv(size)
@@ -154,7 +158,11 @@ class BlockingStream(SocketStream):
             poller = create_poller((sock, WRITE | READ), (bell.sock, READ))
         while True:
             timeout = milliseconds_until(deadline)
+            if or_readable:  # of who receives, too
+                self._waiting = True
             ready = poller.poll(timeout)
+            if or_readable:
+                self._waiting = False
             if self._closed:
                 raise WriteError(CLOSED_HERE)
             if not ready:
@@ -188,6 +196,11 @@ class BlockingStream(SocketStream):
         """See `ByteStream.interrupt`."""
         if self._bell is not None:
             self._bell.ring()
+
+    @property
+    def is_waiting_for_input(self) -> bool:
+        """See `ByteStream.is_waiting_for_input`."""
+        return self._waiting
 
     def is_readable(self) -> bool:
         """See `ByteStream.is_readable`."""
