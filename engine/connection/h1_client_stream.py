@@ -225,6 +225,23 @@ class H1ClientStream(H1Stream):
         pipeline = self.connection.pipeline
         return bool(pipeline) and pipeline[0] is self
 
+    def take_whole_body(self) -> bytes | None:
+        """The whole body, if none of it was read and all of it has come already; else None. Never waits."""
+        connection = self.connection
+        pipeline = connection.pipeline
+        if not pipeline or pipeline[0] is not self or self._received_all or self._ungot or not self._head_received:
+            return None
+        body = self._machine.take_whole_body()
+        if body is not None:
+            self._received_all = True
+            # As `_advance`, where nobody has to be told.
+            if self._sent_all and not (connection.waiters or connection.write_queue or connection.idle_handler):
+                self.state = "closed"
+                pipeline.popleft()
+            else:
+                self._advance()
+        return body
+
     def _head_event(self, event: Event) -> Headers:
         if type(event) is ResponseReceived:
             self.response = event

@@ -63,6 +63,7 @@ class H1Connection(H1Lines):
             lasts until the connection ends. Off by default, because an attacker can cut a connection (RFC 9112 section 9.8).
         requests: how many requests began on this connection.
         pipeline: the streams under way, in the order of their requests.
+        idle_handler: see `onidle`.
         write_queue: the client's streams that are sending a request or wait to, in order.
     """
 
@@ -90,7 +91,7 @@ class H1Connection(H1Lines):
         self.write_queue: deque[H1Stream] = deque()
         self.waiters: list[Waiter] = []
         self._guard = backend.create_guard()
-        self._idle_handler: IdleHandler | None = None
+        self.idle_handler: IdleHandler | None = None
 
     def __repr__(self) -> str:
         return f"<H1Connection {self.type} version={self.version}{' closed' if self.is_closed else ''}>"
@@ -166,7 +167,7 @@ class H1Connection(H1Lines):
                 self.pipeline.popleft()
             elif stream in self.pipeline:
                 self.pipeline.remove(stream)
-            handler = self._idle_handler
+            handler = self.idle_handler
             if handler is not None and not self.pipeline and not self.write_queue and not self.is_closed:
                 handler(self)
         if self.waiters:
@@ -243,9 +244,9 @@ class H1Connection(H1Lines):
 
         It is called in the middle of the operation that ended the stream, and must neither wait nor raise.
         """
-        old = self._idle_handler
+        old = self.idle_handler
         if handler:
-            (self._idle_handler,) = handler
+            (self.idle_handler,) = handler
         return old
 
     def is_usable(self) -> bool:

@@ -203,16 +203,6 @@ class H1Stream(MessageStream):
         """Whether the peer's message was received to its end and nothing of it is left to read."""
         return self._received_all and not self._ungot and not self._heads
 
-    def take_whole_body(self) -> bytes | None:
-        """The whole body, if none of it was read and all of it has come already; else None. Never waits."""
-        if self._received_all or self._ungot or not self._head_received or not self._is_my_turn_to_read():
-            return None
-        body = self._machine.take_whole_body()
-        if body is not None:
-            self._received_all = True
-            self._advance()
-        return body
-
     def _end_received(self, event: EndReceived) -> None:
         if event.trailers is not None:
             self.has_trailers = True

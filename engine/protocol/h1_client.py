@@ -22,6 +22,9 @@ from .h1_sender import SendState
 
 __all__ = ["H1ClientMachine"]
 
+# Makes a named tuple without a call of a function that is written in Python.
+_made = tuple.__new__
+
 # RFC 9110 section 8.6: these methods give content a meaning, so its absence is said; others (GET, DELETE, …) stay silent.
 _METHODS_WITH_CONTENT = frozenset({"POST", "PUT", "PATCH"})
 # As every request of the clients begins.
@@ -33,12 +36,14 @@ _CLOSE, _TUNNEL = BodyKind.CLOSE, BodyKind.TUNNEL
 
 
 class _Plain(NamedTuple):
-    """A request that had no body and asked for nothing out of the ordinary, and the text after its request line."""
+    """A request that had no body and asked for nothing out of the ordinary, and its text before and after the target."""
 
     version: float
     method: str
-    authority: str
+    method_field: tuple[str, str]
+    authority_field: tuple[str, str]
     fields: list[tuple[str, str]]
+    start: str
     rest: str
 
 
@@ -103,7 +108,9 @@ class H1ClientMachine(H1Machine):
         elif keep_alive and not exchange.may_switch:
             fields = headers.raw_fields()
             if tuple(name for name, _ in fields[:4]) == _PSEUDO_FIELDS:
-                self._last = _Plain(version, method, fields[2][1], fields[4:], text)
+                start, target = f"{method} ", fields[3][1]
+                rest = line[len(start) + len(target) :] + text
+                self._last = _Plain(version, method, fields[0], fields[2], fields[4:], start, rest)
         return output
 
     def _send_alike(self, fields: list[tuple[str, str]], last: _Plain) -> bytes | None:
@@ -111,18 +118,17 @@ class H1ClientMachine(H1Machine):
 
         Checking and formatting the same fields again, and finding out what they say, costs more than comparing them.
         """
-        if (
-            len(fields) < 4
-            or fields[4:] != last.fields
-            or fields[0] != (":method", last.method)
-            or fields[2] != (":authority", last.authority)
-            or fields[3][0] != ":path"
-            or self.version != last.version
-        ):
+        version, method, method_field, authority_field, others, start, rest = last
+        if self.version != version:
             return None
-        output = encode_head(format_request_line(last.method, fields[3][1], last.version) + last.rest)
-        self.exchanges.append(Exchange(last.method, last.version, True))
-        return output
+        if len(fields) < 4 or fields[4:] != others or fields[0] != method_field or fields[2] != authority_field:
+            return None
+        name, target = fields[3]
+        # Of the rest, `format_request_line` has more to say.
+        if name != ":path" or not target.isascii() or not target.isprintable() or " " in target or not target:
+            return None
+        self.exchanges.append(Exchange(method, version, True))
+        return (start + target + rest).encode("latin-1")
 
     def _format_start(self, headers: Headers, method: str) -> tuple[str, str]:
         """The request line, and the Host line, empty where the fields have their own."""
@@ -219,7 +225,8 @@ class H1ClientMachine(H1Machine):
         self._in_message = True
         self._begin_body(framing)
         if kind is _LENGTH:
-            return ResponseReceived(headers, version, reason, framing.length > 0, framing.length, False)
+            length = framing.length
+            return _made(ResponseReceived, (headers, version, reason, length > 0, length, False))
         has_body = kind is not _NONE
         return ResponseReceived(headers, version, reason, has_body, None if has_body else 0, False)
 
