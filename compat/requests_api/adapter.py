@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+from functools import partial
 from types import NoneType
 from typing import Any
 
@@ -251,8 +252,9 @@ class EngineAdapter(HTTPAdapter):
         if is_unix(request.url or ""):
             proxies = given  # for a subclass that has something to say to it
         with self._engine_asked.asking(request):
-            response: requests.Response = (another or _SEND)(
-                self, request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+            send = another or partial(_SEND, self)
+            response: requests.Response = send(
+                request, stream=stream, timeout=timeout, verify=verify, cert=cert, proxies=proxies
             )
         return response
 

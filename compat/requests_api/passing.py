@@ -31,15 +31,21 @@ OWN_SENDS: set[Any] = {HTTPAdapter.send}
 
 
 def replaced_send(adapter: Any) -> Callable[..., Any] | None:
-    """What somebody has put in the place of requests' `send` and has to be asked first; None for nothing."""
+    """What somebody has put in the place of requests' `send` and has to be asked first, of `adapter`; None for nothing."""
     if HTTPAdapter.send not in OWN_SENDS:
-        return HTTPAdapter.send
+        return _bound(HTTPAdapter.send, adapter)
     for kind in STAND_INS:
         # Adapters of that class have asked it before they came here.
         if "send" in vars(kind) and not isinstance(adapter, kind):
-            found: Callable[..., Any] = vars(kind)["send"]
-            return found
+            return _bound(vars(kind)["send"], adapter)
     return None
+
+
+def _bound(found: Any, adapter: Any) -> Callable[..., Any]:
+    """What `adapter.send` would be: of a function its method; but a mock, which binds to nothing, sees no adapter."""
+    bind = getattr(type(found), "__get__", None)
+    method: Callable[..., Any] = found if bind is None else bind(found, adapter, type(adapter))
+    return method
 
 
 class PoolDoor:

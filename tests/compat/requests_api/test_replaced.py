@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -351,3 +352,24 @@ def test_what_urllib3_has_to_send_trusts_nobody_else(
         else:
             assert session.get(url).text == "ok"
     assert contexts == [] if proxied else [context]
+
+
+def test_a_mock_of_send_is_called_as_with_requests(used: requests.Session, server: RawServer) -> None:
+    made = requests.Response()
+    made.status_code = 299
+    with mock.patch("requests.adapters.HTTPAdapter.send", return_value=made) as send:
+        assert used.get(server.url, timeout=3).status_code == 299
+    (request,), options = send.call_args
+    assert (request.url, request.method) == (f"{server.url}/", "GET")
+    assert options["timeout"] == 3
+    assert used.get(server.url).text == "ok"
+
+
+def test_a_mock_of_send_that_knows_its_signature_sees_the_adapter(used: requests.Session, server: RawServer) -> None:
+    with mock.patch("requests.adapters.HTTPAdapter.send", autospec=True) as send:
+        send.return_value = made = requests.Response()
+        made.status_code = 299
+        assert used.get(server.url).status_code == 299
+    adapter, request = send.call_args[0]
+    assert adapter is used.get_adapter(server.url)
+    assert request.url == f"{server.url}/"
