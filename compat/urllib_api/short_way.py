@@ -45,6 +45,7 @@ _WATCH = Watch(
 )
 
 
+_UNSEEN = object()
 _Known = tuple[HTTPHandler | HTTPSHandler, bool, Way, str]
 """What becomes of a URL: the handler that sends it, whether by TLS, how, and what the response calls it."""
 
@@ -59,7 +60,7 @@ class ShortWay:
     def __init__(self, opener: OpenerDirector) -> None:
         self._opener = opener
         self._as_made = {name: _copied(value) for name, value in vars(opener).items()}
-        self._known: dict[str, _Known | None] = {}
+        self._known: dict[str, Any] = {}
 
     def open(self, url: str, timeout: Any) -> Any:
         """The response to a GET, or `ASK_OPENER`.
@@ -71,7 +72,9 @@ class ShortWay:
         Raises:
             HTTPError, URLError, OSError, http.client.HTTPException: as `urlopen`.
         """
-        known = self._known[url] if url in self._known else self._find(url)
+        known = self._known.get(url, _UNSEEN)
+        if known is _UNSEEN:
+            known = self._find(url)
         if known is None or not _WATCH.unchanged() or vars(self._opener) != self._as_made:
             return ASK_OPENER
         door, secure, way, full_url = known
@@ -80,17 +83,21 @@ class ShortWay:
             return ASK_OPENER
         sys.audit("urllib.Request", full_url, None, {}, "GET")
         prepared: Prepared = ("GET", way, secure, None, None, timeouts)
+        response: Any = None
         try:
             response = door.send_prepared(prepared, full_url)
         except (URLError, ValueError) as error:
-            if is_for_the_original(prepared, error):
-                return ASK_OPENER
-            raise
-        if 200 <= response.status < 300:
+            if not is_for_the_original(prepared, error):
+                raise
+        if response is not None and 200 <= response.status < 300:
             return response
         request = Request(url)  # noqa: S310  # it opens nothing
         request.timeout = timeout
         door.do_request_(request)
+        if response is None:  # and nothing was sent
+            response = door.http_open(request) if isinstance(door, HTTPHandler) else door.https_open(request)
+            if 200 <= response.code < 300:
+                return response
         return self._opener.error("http", request, response, response.code, response.msg, response.info())
 
     def _find(self, url: str) -> _Known | None:

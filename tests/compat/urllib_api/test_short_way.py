@@ -224,6 +224,7 @@ def test_the_handlers_see_the_request(library: Library, monkeypatch: pytest.Monk
 def test_the_audit_event_is_the_openers(library: Library) -> None:
     events: list[Any] = []
     listening = [True]
+    odd = "http://:1/"  # which only the original tries to connect to
 
     def listen(event: str, args: Any) -> None:
         if listening and event == "urllib.Request":
@@ -236,11 +237,13 @@ def test_the_audit_event_is_the_openers(library: Library) -> None:
                 library.get(server.url + "/a#b")
             with pytest.raises(ValueError, match="unknown url type"):
                 library.get("nothing")
+            with pytest.raises(OSError):
+                library.get(odd)
     finally:
         listening.clear()
     method = [event[-1] for event in events]
-    assert [event[:2] for event in events] == [(server.url + "/a#b", None)] * 2
-    assert method == ["GET"] * 2
+    assert [event[:2] for event in events] == [*[(server.url + "/a#b", None)] * 2, (odd, None)]
+    assert method == ["GET"] * 3
 
 
 @pytest.mark.parametrize("url", ["http:///nothing", "http://localhost:x/", "http://local host/", "nothing", "http:"])
