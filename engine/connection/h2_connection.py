@@ -337,7 +337,7 @@ class H2Connection(H2Pushing):
         self.fail(ConnectionClosed("the peer closed the connection"))
 
     def fail(self, error: EngineError) -> None:
-        """See `H2Core.fail`."""
+        """See `H2Output.fail`."""
         if self._fault is None:
             self._fault = error
             for stream in list(self.streams.values()):

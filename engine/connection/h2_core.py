@@ -20,7 +20,6 @@ from collections.abc import Callable
 
 from ..backends.base import FOREVER, Backend, ByteStream, Interrupted, Waiter
 from ..errors import (
-    EngineError,
     LimitExceeded,
     NetworkError,
     ReadError,
@@ -267,8 +266,7 @@ class H2Core(H2Output):
         except BaseException:
             # Ctrl-C: what others wait for may have been received, and have got no further.
             if not self.stream.is_waiting_for_input:
-                with self.guard:
-                    self.fail(ReadError("reading was interrupted in the middle"))
+                self.cut_off(ReadError("reading was interrupted in the middle"))
             raise
         finally:
             self._stop_reading()
@@ -375,7 +373,3 @@ class H2Core(H2Output):
     @abstractmethod
     def _ended(self) -> None:
         """The peer ended its side. Under the guard."""
-
-    @abstractmethod
-    def fail(self, error: EngineError) -> None:
-        """The connection is over: tell every stream. Under the guard."""

@@ -77,6 +77,10 @@ class H2Output(TransportFacts, ABC):
         """Wake everybody. Under the guard."""
 
     @abstractmethod
+    def fail(self, error: EngineError) -> None:
+        """The connection is over: tell every stream. Under the guard."""
+
+    @abstractmethod
     def _output_is_left(self) -> None:
         """The flusher leaves, the system having taken no more. Under the guard."""
 
@@ -214,7 +218,8 @@ class H2Output(TransportFacts, ABC):
         except BaseException:
             if self.backend.colour == "blocking":
                 # Ctrl-C, which tasks know nothing of: what was sent may be in the outbox still, and must not be sent twice.
-                self._sending_failed(WriteError("sending was interrupted in the middle"))
+                # And a peer that is given no more credit would be read from for ever.
+                self.cut_off(WriteError("sending was interrupted in the middle"))
             raise
         finally:
             if mine:
@@ -251,6 +256,12 @@ class H2Output(TransportFacts, ABC):
         self.wake(self.room)
         if self._outbox:
             self._output_is_left()
+
+    def cut_off(self, error: NetworkError) -> None:
+        """End the connection at once: it is not known what was sent, or received. Not under the guard."""
+        self._sending_failed(error)
+        with self.guard:
+            self.fail(error)
 
     def _sending_failed(self, error: NetworkError) -> EngineError:
         """Nothing can be sent any more; returns what to tell about it. Not under the guard."""

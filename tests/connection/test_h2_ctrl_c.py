@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from drivetrain.engine.backends.blocking import BlockingBackend, run
 from drivetrain.engine.connection.h2_connection import H2Connection
-from drivetrain.engine.errors import ReadError, StreamRefused
+from drivetrain.engine.errors import ReadError, StreamRefused, WriteError
 from tests.connection.h2_support import HeadersFrame, SettingsFrame, ask
 
 
@@ -65,8 +66,9 @@ def test_ctrl_c_while_nothing_comes_ends_one_wait() -> None:
 
 
 def test_ctrl_c_after_sending_sends_nothing_twice() -> None:
-    with connected() as (connection, below, theirs):
-        run(ask(connection))
+    with connected() as (connection, below, theirs), ThreadPoolExecutor(1) as threads:
+        other = run(ask(connection))
+        reading = threads.submit(lambda: run(other.get_headers(20)))
         before = theirs.recv(10_000)
         send = below._send
 
@@ -78,6 +80,8 @@ def test_ctrl_c_after_sending_sends_nothing_twice() -> None:
         with pytest.raises(KeyboardInterrupt):
             run(ask(connection))
         below._send = send
+        # Who reads meanwhile would be left without credit.
+        assert isinstance(reading.exception(10), WriteError)
         after = theirs.recv(10_000)
         with pytest.raises(StreamRefused):
             run(ask(connection))
