@@ -97,10 +97,9 @@ class H1ClientStream(H1Stream):
         if queue and queue[0] is self:
             queue.popleft()
         self._sent_all = True
+        self.state = "half closed (local)"
         if self._received_all or self.connection.waiters:
             self._advance()
-        else:
-            self.state = "half closed (local)"
 
     def _check_may_write(self) -> None:
         if self.state == "idle" or self._sent_all:
@@ -234,12 +233,14 @@ class H1ClientStream(H1Stream):
         body = self._machine.take_whole_body()
         if body is not None:
             self._received_all = True
-            # As `_advance`, where nobody has to be told.
-            if self._sent_all and not (connection.waiters or connection.write_queue or connection.idle_handler):
-                self.state = "closed"
-                pipeline.popleft()
-            else:
+            if not self._sent_all or connection.write_queue or connection.idle_handler:
                 self._advance()
+                return body
+            # As `_advance`, where nobody has to be told. Who comes to wait meanwhile looks at the pipeline after that.
+            self.state = "closed"
+            pipeline.popleft()
+            if connection.waiters:
+                connection.stream_changed(self)
         return body
 
     def _head_event(self, event: Event) -> Headers:

@@ -192,15 +192,17 @@ class H2Output(TransportFacts, ABC):
             quiet: do not raise `WriteError`: readers will notice.
             at_once: do not wait; what cannot be sent is left.
         """
-        mine = True
+        mine, in_doubt = True, False
         target: int | None = None
         try:
             with self.guard:
                 data = self._next_output()
             while data:
+                in_doubt = True
                 sent = await self.stream.send_some(data, _NOW)
                 with self.guard:
                     data = self._sent_some(sent)
+                    in_doubt = False
                     if not data:
                         self._flushing = mine = False
         except WriteTimeout:
@@ -216,7 +218,7 @@ class H2Output(TransportFacts, ABC):
         except Exception:
             raise
         except BaseException:
-            if self.backend.colour == "blocking":
+            if in_doubt and self.backend.colour == "blocking":
                 # Ctrl-C, which tasks know nothing of: what was sent may be in the outbox still, and must not be sent twice.
                 # And a peer that is given no more credit would be read from for ever.
                 self.cut_off(WriteError("sending was interrupted in the middle"))

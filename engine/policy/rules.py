@@ -85,6 +85,7 @@ class Rules:
         if own is None:
             # Told at once for most requests, of whose fields nothing else is looked up here.
             if not found and "cookie" not in map(str.lower, map(_name_of, headers.raw_fields())):
+                outgoing.own_cookies = ""
                 return
             own = outgoing.own_cookies = "; ".join(headers.get_as_sequence("cookie"))
             if not own and not found:

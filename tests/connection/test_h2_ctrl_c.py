@@ -65,6 +65,32 @@ def test_ctrl_c_while_nothing_comes_ends_one_wait() -> None:
         assert run(second.get_headers(5)).get(":status") == "200"
 
 
+def test_a_wait_that_was_interrupted_excuses_no_later_loss() -> None:
+    with connected() as (connection, below, theirs):
+        first = run(ask(connection))
+        poll, receive = below._poll, below._recv
+
+        def cut(timeout: object) -> object:
+            below._poll = poll
+            raise KeyboardInterrupt
+
+        below._poll = cut
+        with pytest.raises(KeyboardInterrupt):
+            run(first.get_headers(5))
+        assert not connection.is_closed
+
+        def lose(size: int) -> bytes:
+            receive(size)
+            raise KeyboardInterrupt
+
+        below._recv = lose
+        below._more = True  # so that it is not polled first
+        theirs.sendall(SettingsFrame(0).serialize())
+        with pytest.raises(KeyboardInterrupt):
+            run(first.get_headers(5))
+        assert connection.is_closed
+
+
 def test_ctrl_c_after_sending_sends_nothing_twice() -> None:
     with connected() as (connection, below, theirs), ThreadPoolExecutor(1) as threads:
         other = run(ask(connection))

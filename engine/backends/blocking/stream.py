@@ -79,6 +79,7 @@ class BlockingStream(SocketStream):
     async def receive_some(self, max_bytes: int, deadline: float) -> bytes:
         """See `ByteStream.receive_some`."""
         self._receiving = True
+        self._waiting = False
         try:
             if self._closed:
                 raise ReadError(CLOSED_HERE)
@@ -131,6 +132,8 @@ class BlockingStream(SocketStream):
     async def send_some(self, data: bytes | bytearray | memoryview, deadline: float, or_readable: bool = False) -> int:
         """See `ByteStream.send_some`."""
         self._sending = True
+        if or_readable:  # of who receives, too: an interrupt may have left it so
+            self._waiting = False
         try:
             if self._closed:
                 raise WriteError(CLOSED_HERE)
@@ -158,7 +161,7 @@ class BlockingStream(SocketStream):
             poller = create_poller((sock, WRITE | READ), (bell.sock, READ))
         while True:
             timeout = milliseconds_until(deadline)
-            if or_readable:  # of who receives, too
+            if or_readable:
                 self._waiting = True
             ready = poller.poll(timeout)
             if or_readable:
