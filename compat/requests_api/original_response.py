@@ -52,7 +52,7 @@ class OriginalResponse:
     @cached_property
     def code(self) -> int:
         """`status`."""
-        return self.status
+        return self._response.status
 
     @cached_property
     def reason(self) -> str:

@@ -7,7 +7,6 @@ import ssl
 import sys
 import urllib.request
 import warnings
-from functools import lru_cache
 from socket import _GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
 from typing import Any
 from urllib.request import BaseHandler, OpenerDirector, Request
@@ -32,10 +31,6 @@ _DEFAULTS: tuple[tuple[type[BaseHandler], type[BaseHandler]], ...] = (
     (urllib.request.DataHandler, urllib.request.DataHandler),
     (urllib.request.HTTPSHandler, HTTPSHandler),
 )
-
-# What takes text and a Request for the same.
-_OPEN = OpenerDirector.open
-_LONGEST = 2048  # characters of a URL that is remembered
 
 # The one that `urlopen` uses, and the way round it where that is the default one.
 _installed: list[tuple[OpenerDirector, ShortWay | None] | None] = [None]
@@ -80,21 +75,7 @@ def _open(url: str | Request, data: Any, timeout: Any, context: ssl.SSLContext |
         response = short_way.open(url, timeout)
         if response is not ASK_OPENER:
             return response
-    if type(url) is str and len(url) <= _LONGEST and type(opener).open is _OPEN and urllib.request.Request is Request:
-        url = _request_for(url)
     return opener.open(url, data, timeout)
-
-
-@lru_cache(256)
-def _parsed(url: str) -> dict[str, Any]:
-    return vars(Request(url))  # noqa: S310  # it opens nothing
-
-
-def _request_for(url: str) -> Request:
-    """`Request(url)`, which is what the original's `open` makes of text, with the URL taken apart once only."""
-    request = Request.__new__(Request)
-    vars(request).update(_parsed(url), headers={}, unredirected_hdrs={})
-    return request
 
 
 if sys.version_info >= (3, 13):

@@ -30,10 +30,11 @@ _MAX_KNOWN = 256
 _LONGEST = 2048  # characters of a URL that is remembered
 
 _OPENER = ("open", "_open", "_call_chain", "error")
-_REQUEST = ("__init__", "get_method", "get_full_url", "has_proxy", "has_header", "add_unredirected_header")
+_PARSING = ("Request", "unwrap", "unquote", "_splittype", "_splithost", "_splittag")
+_REQUEST = ("__init__", "_parse", "get_method", "get_full_url", "has_proxy", "has_header", "add_unredirected_header")
 _DOOR = ("http_open", "https_open", "http_request", "https_request", "do_request_", "do_open")
 _WATCH = Watch(
-    (urllib.request, ("Request",)),
+    (urllib.request, _PARSING),
     (http.client, ("HTTPConnection", "HTTPSConnection")),
     (OpenerDirector, _OPENER),
     (Request, _REQUEST),
@@ -41,7 +42,7 @@ _WATCH = Watch(
     (HTTPErrorProcessor, ("http_response", "https_response")),
     (HTTPHandler, _DOOR),
     (HTTPSHandler, _DOOR),
-    homes=("urllib.request", "http.client", HTTPHandler.__module__),
+    homes=("urllib.request", "urllib.parse", "http.client", HTTPHandler.__module__),
 )
 
 
@@ -72,31 +73,26 @@ class ShortWay:
         Raises:
             HTTPError, URLError, OSError, http.client.HTTPException: as `urlopen`.
         """
+        if not _WATCH.unchanged() or vars(self._opener) != self._as_made:
+            return ASK_OPENER
         known = self._known.get(url, _UNSEEN)
         if known is _UNSEEN:
             known = self._find(url)
-        if known is None or not _WATCH.unchanged() or vars(self._opener) != self._as_made:
+        if known is None:
             return ASK_OPENER
         door, secure, way, full_url = known
-        timeouts = timeouts_of(timeout)
-        if timeouts.connect == 0 or not is_as_made(secure):  # sockets that do not wait, or are others
+        if not is_as_made(secure):
             return ASK_OPENER
         sys.audit("urllib.Request", full_url, None, {}, "GET")
-        prepared: Prepared = ("GET", way, secure, None, None, timeouts)
-        response: Any = None
-        try:
-            response = door.send_prepared(prepared, full_url)
-        except (URLError, ValueError) as error:
-            if not is_for_the_original(prepared, error):
-                raise
+        response: Any = _send(door, ("GET", way, secure, None, None, timeouts_of(timeout)), full_url)
         if response is not None and 200 <= response.status < 300:
             return response
         request = Request(url)  # noqa: S310  # it opens nothing
         request.timeout = timeout
         door.do_request_(request)
-        if response is None:  # and nothing was sent
+        if response is None:
             response = door.http_open(request) if isinstance(door, HTTPHandler) else door.https_open(request)
-            if 200 <= response.code < 300:
+            if 200 <= response.status < 300:
                 return response
         return self._opener.error("http", request, response, response.code, response.msg, response.info())
 
@@ -109,6 +105,18 @@ class ShortWay:
             self._known.clear()
         self._known[url] = found
         return found
+
+
+def _send(door: HTTPHandler | HTTPSHandler, prepared: Prepared, full_url: str) -> Any:
+    """The response to a request; None where the original is to send it, and nothing was sent."""
+    if prepared[-1].connect == 0:  # sockets that do not wait
+        return None
+    try:
+        return door.send_prepared(prepared, full_url)
+    except (URLError, ValueError) as error:
+        if is_for_the_original(prepared, error):
+            return None
+        raise
 
 
 def _copied(value: Any) -> Any:
