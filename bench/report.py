@@ -27,12 +27,14 @@ INTRODUCTION = """\
 Written by `make bench` (`python -m bench.run`) from the files in `bench/results/`; do not edit by hand.
 
 Every contender runs in a process of its own, all of them in turns (A B C, A B C, …) against the same server on the
-loopback interface; figures are medians over the rounds. *CPU* is user and system time of the client's process (an
-operation waits for the server most of the time: wall time says as much about the server and the machine). *CPU range* is
-the lowest and the highest round. *× ours* is the CPU time divided by that of the first of our doors in the table. Ratios
-travel from machine to machine, microseconds do not. A library's defaults are kept, `requests` reading the environment
-included, unless the table says otherwise. Memory is the growth of the peak of resident memory during the first operation
-of a fresh process. Where a section does not say on which CPUs client and server ran, the scheduler chose.
+loopback interface; figures are medians over the rounds, and a target is judged by the median of the ratios that the
+rounds have, since a slow moment of the machine hits those who are measured in it alike. *CPU* is user and system time of
+the client's process (an operation waits for the server most of the time: wall time says as much about the server and the
+machine). *CPU range* is the lowest and the highest round. *× ours* is the CPU time divided by that of the first of our
+doors in the table. Ratios travel from machine to machine, microseconds do not. A library's defaults are kept, `requests`
+reading the environment included, unless the table says otherwise. Memory is the growth of the peak of resident memory
+during the first operation of a fresh process. Where a section does not say on which CPUs client and server ran, the
+scheduler chose.
 """
 
 
@@ -78,11 +80,11 @@ def judge(target: Target, results: list[Result]) -> dict[str, Any]:
     met: bool | None = None
     if ours and peer and ours.cpu and peer.cpu:
         if target.rate:
-            measured = round(statistics.median(peer.wall) / statistics.median(ours.wall), 3)
+            measured = _ratio(peer.wall, ours.wall)
         elif target.peer is None:
             measured = ours.growth
         else:
-            measured = round(statistics.median(ours.cpu) / statistics.median(peer.cpu), 3)
+            measured = _ratio(ours.cpu, peer.cpu)
     if measured is not None:
         met = measured >= target.limit if target.rate else measured <= target.limit
     return {
@@ -93,6 +95,11 @@ def judge(target: Target, results: list[Result]) -> dict[str, Any]:
         "measured": measured,
         "met": met,
     }
+
+
+def _ratio(first: list[float], second: list[float]) -> float:
+    """The median of the ratios of the rounds: a slow moment of the machine hits those who are measured in it alike."""
+    return round(statistics.median(one / other for one, other in zip(first, second, strict=False)), 3)
 
 
 def _rows(scenario: Scenario, data: dict[str, Any]) -> list[list[str]]:

@@ -64,9 +64,10 @@ def results() -> list[Result]:
     return [ours, peer, Result("gone", False, unavailable="ImportError: no such thing")]
 
 
-def test_targets_are_judged_by_medians() -> None:
+def test_targets_are_judged_by_the_median_of_the_rounds_ratios() -> None:
     verdicts = [judge(target, results()) for target in SCENARIO.targets]
-    assert [(v["measured"], v["met"]) for v in verdicts] == [(0.4, True), (2_000_000, False), (None, None)]
+    # A slow round of both, and one of the peer alone, say nothing.
+    assert [(v["measured"], v["met"]) for v in verdicts] == [(0.3, True), (2_000_000, False), (None, None)]
 
 
 def test_the_tables_show_medians_ratios_and_what_is_missing() -> None:
@@ -75,7 +76,7 @@ def test_the_tables_show_medians_ratios_and_what_is_missing() -> None:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     assert ["**ours**", "0.1", "200", "200", "100–300", "1.00", "2.0"] in rows
     assert ["peer", "2.0", "1000", "500", "500–1000", "2.50", "0.1"] in rows
-    assert ["ours", "peer", "≤ 0.50", "0.40", "met"] in rows
+    assert ["ours", "peer", "≤ 0.50", "0.30", "met"] in rows
     assert ["ours", "memory growth", "≤ 1.0 MB", "2.0 MB", "missed"] in rows
     assert ["ours", "gone", "≤ 1.00", "–", "not measured"] in rows
     assert "Not available: gone: ImportError: no such thing." in text
