@@ -30,6 +30,19 @@ def connected() -> Iterator[tuple[H2Connection, Any, socket.socket]]:
             connection.close()
 
 
+def interrupt_the_wait_of(stream: Any, below: Any) -> None:
+    """Ctrl-C while nothing comes."""
+    poll = below._poll
+
+    def cut(timeout: object) -> object:
+        below._poll = poll
+        raise KeyboardInterrupt
+
+    below._poll = cut
+    with pytest.raises(KeyboardInterrupt):
+        run(stream.get_headers(5))
+
+
 def test_ctrl_c_between_socket_and_machine_ends_the_connection() -> None:
     with connected() as (connection, below, theirs):
         first, second = run(ask(connection)), run(ask(connection))
@@ -51,15 +64,7 @@ def test_ctrl_c_between_socket_and_machine_ends_the_connection() -> None:
 def test_ctrl_c_while_nothing_comes_ends_one_wait() -> None:
     with connected() as (connection, below, theirs):
         first, second = run(ask(connection)), run(ask(connection))
-        poll = below._poll
-
-        def cut(timeout: object) -> object:
-            below._poll = poll
-            raise KeyboardInterrupt
-
-        below._poll = cut
-        with pytest.raises(KeyboardInterrupt):
-            run(first.get_headers(5))
+        interrupt_the_wait_of(first, below)
         answer = HeadersFrame(3, b"\x88", flags=["END_HEADERS", "END_STREAM"])
         theirs.sendall(SettingsFrame(0).serialize() + answer.serialize())
         assert run(second.get_headers(5)).get(":status") == "200"
@@ -68,16 +73,10 @@ def test_ctrl_c_while_nothing_comes_ends_one_wait() -> None:
 def test_a_wait_that_was_interrupted_excuses_no_later_loss() -> None:
     with connected() as (connection, below, theirs):
         first = run(ask(connection))
-        poll, receive = below._poll, below._recv
-
-        def cut(timeout: object) -> object:
-            below._poll = poll
-            raise KeyboardInterrupt
-
-        below._poll = cut
-        with pytest.raises(KeyboardInterrupt):
-            run(first.get_headers(5))
+        interrupt_the_wait_of(first, below)
         assert not connection.is_closed
+
+        receive = below._recv
 
         def lose(size: int) -> bytes:
             receive(size)
