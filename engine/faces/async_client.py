@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,7 @@ class AsyncClient(ClientBase[AsyncioBackend]):
         timeout: TimeoutTypes = None,
         target: str | None = None,
         proxy: Proxy | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> AsyncResponse:
         """Send exactly these field lines, in this order and case, and return the response with the body unread.
 
@@ -100,8 +101,10 @@ class AsyncClient(ClientBase[AsyncioBackend]):
             timeout: seconds for the whole call, or a `Timeouts`; None for no limit.
             target: sent as the request target as it is, not the path and query of `url`, which may be normalised.
             proxy: through whom; none of the client's own choice.
+            meanwhile: called, without arguments, between sending and waiting for the answer: for what can be done while the
+                server works. Called again where the request is sent again; what it raises ends the exchange.
         """
-        return AsyncResponse(await self._exchange(method, url, fields, content, timeout, target, proxy))
+        return AsyncResponse(await self._exchange(method, url, fields, content, timeout, target, proxy, meanwhile))
 
     async def get(self, url: str, **options: Unpack[RequestOptions]) -> AsyncResponse:
         """`request("GET", …)`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class Client(ClientBase[BlockingBackend]):
         timeout: TimeoutTypes = None,
         target: str | None = None,
         proxy: Proxy | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Response:
         """Send exactly these field lines, in this order and case, and return the response with the body unread.
 
@@ -76,8 +77,10 @@ class Client(ClientBase[BlockingBackend]):
             timeout: seconds for the whole call, or a `Timeouts`; None for no limit.
             target: sent as the request target as it is, not the path and query of `url`, which may be normalised.
             proxy: through whom; none of the client's own choice.
+            meanwhile: called, without arguments, between sending and waiting for the answer: for what can be done while the
+                server works. Called again where the request is sent again; what it raises ends the exchange.
         """
-        return Response(run(self._exchange(method, url, fields, content, timeout, target, proxy)))
+        return Response(run(self._exchange(method, url, fields, content, timeout, target, proxy, meanwhile)))
 
     def get(self, url: str, **options: Unpack[RequestOptions]) -> Response:
         """`request("GET", …)`."""

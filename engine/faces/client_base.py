@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..backends.base import FOREVER, Backend
@@ -18,7 +18,7 @@ from ..policy.hsts import HstsStore
 from ..policy.options import ClientOptions, timeouts_of
 from ..policy.redirects import RedirectPolicy
 from ..policy.response_core import ResponseCore
-from ..policy.timeouts import NO_TIMEOUTS, TimeoutTypes
+from ..policy.timeouts import NO_TIMEOUTS, Timeouts, TimeoutTypes
 from ..policy.timings import Timings
 from ..policy.websockets import compose_websocket, establish_websocket
 from ..wire.headers import Headers
@@ -119,11 +119,14 @@ class ClientBase(Generic[B]):
         timeout: TimeoutTypes,
         target: str | None,
         proxy: Proxy | None,
+        meanwhile: Callable[[], object] | None,
     ) -> ResponseCore:
         outgoing = self._composer.compose_exactly(method, url, fields, content, target, proxy)
-        timeouts = timeouts_of(timeout, NO_TIMEOUTS)
+        outgoing.meanwhile = meanwhile
+        timeouts = timeout if type(timeout) is Timeouts else timeouts_of(timeout, NO_TIMEOUTS)
         now = self._backend.now()
         deadline = FOREVER if timeouts.total is None else now + timeouts.total
         core = await self._agent.hop(outgoing, timeouts, deadline, Timings(now))
         core.decode = False
+        outgoing.meanwhile = None  # it may hold what will hold the response
         return core

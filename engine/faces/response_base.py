@@ -46,10 +46,19 @@ class ConnectionInfo(NamedTuple):
 class ResponseBase:
     """Facts of a response. Used by one thread or task at a time."""
 
+    _reader: BodyReader | None = None
+
     def __init__(self, core: ResponseCore) -> None:
         self._core = core
-        self._body = BodyReader(core)
         self.status = core.status
+
+    @property
+    def _body(self) -> BodyReader:
+        """Made when it is asked for: whoever reads the raw body never does."""
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = BodyReader(self._core)
+        return reader
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status} {self.reason} {self.url}>"
@@ -164,8 +173,9 @@ class ResponseBase:
     async def load(self) -> None:
         """Read the whole content, and close the connection when that fails."""
         try:
-            if not self._body.take_at_once():
-                await self._body.read(None)
+            reader = self._body
+            if not reader.take_at_once():
+                await reader.read(None)
         except BaseException:
             self._core.abandon()
             raise

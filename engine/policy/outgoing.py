@@ -36,12 +36,24 @@ class Outgoing:
         key_for: makes keys for it, where its client does not.
         own_cookies: the Cookie field that the program gave, once that is told from the store's.
         continue_wait: seconds to wait for 100 Continue when the headers announce that (RFC 9110 section 10.1.1); 0 not to wait.
+        meanwhile: called when it was sent, before the answer is waited for; where it is sent again, again.
         is_websocket: whether it asks for a WebSocket: `meet` is then called before it is sent.
     """
 
     is_websocket: ClassVar[bool] = False
 
-    __slots__ = ("auth", "body", "continue_wait", "headers", "key", "key_for", "method", "own_cookies", "uri")
+    __slots__ = (
+        "auth",
+        "body",
+        "continue_wait",
+        "headers",
+        "key",
+        "key_for",
+        "meanwhile",
+        "method",
+        "own_cookies",
+        "uri",
+    )
 
     def __init__(self, method: str, uri: Uri, headers: Headers, body: RequestBody | None, key: OriginKey) -> None:
         self.method = method
@@ -53,6 +65,7 @@ class Outgoing:
         self.auth: Auth | None = None
         self.key_for: KeyMaker | None = None
         self.own_cookies: str | None = None
+        self.meanwhile: Callable[[], object] | None = None
 
     async def meet(self, connection: ClientConnection, deadline: float) -> None:
         """Told the connection it is about to be sent on, where it depends on that what is sent.

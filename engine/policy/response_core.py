@@ -65,19 +65,13 @@ class ResponseCore:
         timings: Timings,
         early: list[Headers],
     ) -> None:
-        self._given_back = True  # until everything below is there, for `__del__`
+        self._given_back = True  # there is nothing to give back before `begin`
         self._agent = agent
         self.connection: ClientConnection = stream.connection
-        head = stream.response
-        assert head is not None
         self._decoder: ContentDecoder | None = None
         self._fault: DecodingError | LimitExceeded | None = None
         self.outgoing = outgoing
         self.stream: ClientStream = stream
-        self.headers: Headers = head.headers
-        self.status = int(head.headers.raw_fields()[0][1])
-        self.version = head.version
-        self.reason = head.reason
         self.early = early
         self.trailers: Headers | None = None
         self.history: tuple[ResponseCore, ...] = ()
@@ -86,6 +80,15 @@ class ResponseCore:
         self.decode = True
         self.timings = timings
         self.is_complete = False
+
+    def begin(self) -> None:
+        """Take the head of the final response, which the stream has; from now on the exchange is this object's to end."""
+        head = self.stream.response
+        assert head is not None
+        self.headers: Headers = head.headers
+        self.status = int(head.headers.raw_fields()[0][1])
+        self.version = head.version
+        self.reason = head.reason
         self._given_back = False
 
     def __del__(self) -> None:

@@ -136,9 +136,7 @@ class Sender:
                     patience = timeouts.read
                     until = deadline if patience is None else min(deadline, self.backend.now() + patience)
                     await outgoing.meet(connection, until)
-                await self._exchange(stream, outgoing, deadline, early)
-                timings.head_received = self.backend.now()
-                return ResponseCore(self, outgoing, stream, reused, deadline, timings, early)
+                return await self._exchange(stream, outgoing, deadline, timings, reused, early)
             except StreamRefused:
                 self._drop(connection, stream)
                 # A connection that answered others before it said goodbye did not refuse this request in particular, and
@@ -173,24 +171,45 @@ class Sender:
         """Give an exchange up and its connection back."""
         self.pool.release(connection, stream is not None and stream.abandon())
 
-    async def _exchange(self, stream: ClientStream, outgoing: Outgoing, deadline: float, early: list[Headers]) -> None:
-        """Send the request and read until the final response's head, which is then `stream.response`."""
-        body = outgoing.body
-        headers = outgoing.headers_on_the_wire()
+    async def _exchange(
+        self,
+        stream: ClientStream,
+        outgoing: Outgoing,
+        deadline: float,
+        timings: Timings,
+        reused: bool,
+        early: list[Headers],
+    ) -> ResponseCore:
+        """Send the request and read until the final response's head."""
+        answered = False
         try:
-            if body is None:
-                await stream.write_head(headers, True, deadline)
-            elif body.whole is not None and len(body.whole) <= _ONE_WRITE and not outgoing.waits_for_continue:
-                await stream.write_message(headers, body.whole, deadline)
-            elif not await self._upload(stream, body, outgoing, deadline, early):
-                return
+            if outgoing.body is None:
+                await stream.write_head(outgoing.headers_on_the_wire(), True, deadline)
+            else:
+                answered = not await self._send_with_body(stream, outgoing.body, outgoing, deadline, early)
         except (WriteError, H2Error):
             # A server that refuses a body often answers and closes, or resets the stream; the answer may have come before
             # the end.
             if not await stream.find_answer(deadline):
                 raise
-        while not _is_final(await stream.read_head(deadline), stream, early):
-            pass
+        # While the server works: what can be done without its answer.
+        response = ResponseCore(self, outgoing, stream, reused, deadline, timings, early)
+        if outgoing.meanwhile is not None:
+            outgoing.meanwhile()
+        while not answered:
+            answered = _is_final(await stream.read_head(deadline), stream, early)
+        timings.head_received = self.backend.now()
+        response.begin()
+        return response
+
+    async def _send_with_body(
+        self, stream: ClientStream, body: RequestBody, outgoing: Outgoing, deadline: float, early: list[Headers]
+    ) -> bool:
+        """Send head and body; False when the final response's head was read already."""
+        if body.whole is not None and len(body.whole) <= _ONE_WRITE and not outgoing.waits_for_continue:
+            await stream.write_message(outgoing.headers_on_the_wire(), body.whole, deadline)
+            return True
+        return await self._upload(stream, body, outgoing, deadline, early)
 
     async def _upload(
         self, stream: ClientStream, body: RequestBody, outgoing: Outgoing, deadline: float, early: list[Headers]

@@ -382,6 +382,50 @@ class TestHeaders:
             client.close()
         assert heads[0] == b"GET /p HTTP/1.1\r\nhOsT: h\r\nb: 2\r\nA: 1\r\n\r\n"
 
+    def test_exchange_meanwhile(self, clients: Clients) -> None:
+        """What the caller has to do is done when the request was sent, and before the answer is waited for."""
+        done = threading.Event()
+
+        def handler(sock: socket.socket) -> None:
+            read_head(sock)
+            if done.wait(10):
+                sock.sendall(OK)
+            read_until_eof(sock)
+
+        with RawServer(handler) as server, clients() as client:
+            with client.exchange("GET", server.url, [], meanwhile=done.set) as response:
+                assert response.status == 200
+            assert done.is_set()
+
+    def test_exchange_meanwhile_again(self, clients: Clients) -> None:
+        served: list[int] = []
+
+        def handler(sock: socket.socket) -> None:
+            for _ in range(2):  # a connection that has answered once breaks with the next request
+                if not read_head(sock):
+                    return
+                served.append(len(served))
+                if len(served) == 2:
+                    return
+                sock.sendall(OK)
+
+        calls: list[str] = []
+        with RawServer(handler) as server, clients() as client:
+            for name in "ab":
+                with client.exchange("GET", server.url, [], meanwhile=lambda name=name: calls.append(name)) as response:
+                    assert b"".join(response.iter_bytes()) == b"ok"
+        assert calls == ["a", "b", "b"]
+        assert len(served) == 3
+
+    def test_exchange_meanwhile_that_fails(self, clients: Clients) -> None:
+        def fail() -> None:
+            raise ValueError("meanwhile")
+
+        with RawServer(answering(OK)) as server, clients() as client:
+            with pytest.raises(ValueError, match="meanwhile"):
+                client.exchange("GET", server.url, [], meanwhile=fail)
+            assert client.statistics.open == 0
+
     def test_response_headers_have_limits(self, clients: Clients) -> None:
         head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(20)) + b"Content-Length: 0\r\n\r\n"
         with RawServer(answering(head), tolerate=(ConnectionError,)) as server:
