@@ -53,9 +53,14 @@ class H1ClientStream(H1Stream):
         if not end_stream and headers.get(":method") == "CONNECT":
             # What follows the answer is the tunnel's; the request itself has no body (RFC 9110 section 9.3.6).
             end_stream = True
-        output = await self._open(headers, end_stream, deadline)
+        connection = self.connection
+        queue = connection.write_queue
+        queue.append(self)
+        if queue[0] is not self:
+            headers = await self._wait_to_open(headers, deadline)
+        output = self._open(headers, end_stream)
         try:
-            await self.connection.send(output, deadline)
+            await connection.send(output, deadline)
         finally:
             if end_stream:
                 self._sent()
@@ -63,7 +68,13 @@ class H1ClientStream(H1Stream):
     async def write_message(self, headers: Headers, body: bytes, deadline: float) -> None:
         """Send a request whose whole body is at hand, head and body in one write."""
         machine = self._machine
-        output = await self._open(headers, False, deadline)
+        if self.state != "idle":
+            raise LocalProtocolError("the request was sent already")
+        queue = self.connection.write_queue
+        queue.append(self)
+        if queue[0] is not self:
+            headers = await self._wait_to_open(headers, deadline)
+        output = self._open(headers, False)
         try:
             output += machine.send_data(body) + machine.send_end()
         except BaseException:
@@ -72,17 +83,20 @@ class H1ClientStream(H1Stream):
             raise
         await self._send_last(output, deadline)
 
-    async def _open(self, headers: Headers, end_stream: bool, deadline: float) -> bytes:
-        connection = self.connection
-        if self.state != "idle":
-            raise LocalProtocolError("the request was sent already")
-        queue = connection.write_queue
-        queue.append(self)
+    async def _wait_to_open(self, headers: Headers, deadline: float) -> Headers:
+        """Wait at the end of the write queue; returns what the headers were, whatever the caller does to them meanwhile."""
+        headers = headers.copy()
         try:
-            if queue[0] is not self:
-                # Waiting: what the caller does to the headers meanwhile must not change the request.
-                headers = headers.copy()
-                await connection.wait_to_write(self, deadline)
+            await self.connection.wait_to_write(self, deadline)
+        except BaseException:
+            self.connection.leave_write_queue(self)
+            raise
+        return headers
+
+    def _open(self, headers: Headers, end_stream: bool) -> bytes:
+        """Begin the request, at the head of the write queue; returns what is to be sent."""
+        connection = self.connection
+        try:
             output = self._machine.send_request(headers, end_stream)
         except BaseException:
             connection.leave_write_queue(self)
@@ -226,21 +240,24 @@ class H1ClientStream(H1Stream):
 
     def take_whole_body(self) -> bytes | None:
         """The whole body, if none of it was read and all of it has come already; else None. Never waits."""
+        if self._received_all or self._ungot or not self._head_received:
+            return None
         connection = self.connection
         pipeline = connection.pipeline
-        if not pipeline or pipeline[0] is not self or self._received_all or self._ungot or not self._head_received:
+        if not pipeline or pipeline[0] is not self:
             return None
         body = self._machine.take_whole_body()
-        if body is not None:
-            self._received_all = True
-            if not self._sent_all or connection.write_queue or connection.idle_handler:
-                self._advance()
-                return body
-            # As `_advance`, where nobody has to be told. Who comes to wait meanwhile looks at the pipeline after that.
-            self.state = "closed"
-            pipeline.popleft()
-            if connection.waiters:
-                connection.stream_changed(self)
+        if body is None:
+            return None
+        self._received_all = True
+        if not self._sent_all or connection.write_queue or connection.idle_handler:
+            self._advance()
+            return body
+        # As `_advance`, where nobody has to be told. Who comes to wait meanwhile looks at the pipeline after that.
+        self.state = "closed"
+        pipeline.popleft()
+        if connection.waiters:
+            connection.stream_changed(self)
         return body
 
     def _head_event(self, event: Event) -> Headers:

@@ -17,7 +17,7 @@ from ..wire.h1_head import (
 from ..wire.headers import Headers
 from .h1 import Exchange, H1Machine, required_field
 from .h1_events import ConnectionEnded, Event, InformationalReceived, ResponseReceived
-from .h1_framing import BodyKind, Framing, frame_response, outgoing_length
+from .h1_framing import BodyKind, Framing, frame_response, outgoing_length, plain_length
 from .h1_sender import SendState
 
 __all__ = ["H1ClientMachine"]
@@ -36,13 +36,12 @@ _CLOSE, _TUNNEL = BodyKind.CLOSE, BodyKind.TUNNEL
 
 
 class _Plain(NamedTuple):
-    """A request that had no body and asked for nothing out of the ordinary, and its text before and after the target."""
+    """A request without body that asked for nothing out of the ordinary: fields and text before and after its target."""
 
     version: float
     method: str
-    method_field: tuple[str, str]
-    authority_field: tuple[str, str]
-    fields: list[tuple[str, str]]
+    before: list[tuple[str, str]]
+    after: list[tuple[str, str]]
     start: str
     rest: str
 
@@ -110,7 +109,7 @@ class H1ClientMachine(H1Machine):
             if tuple(name for name, _ in fields[:4]) == _PSEUDO_FIELDS:
                 start, target = f"{method} ", fields[3][1]
                 rest = line[len(start) + len(target) :] + text
-                self._last = _Plain(version, method, fields[0], fields[2], fields[4:], start, rest)
+                self._last = _Plain(version, method, fields[:3], fields[4:], start, rest)
         return output
 
     def _send_alike(self, fields: list[tuple[str, str]], last: _Plain) -> bytes | None:
@@ -118,10 +117,8 @@ class H1ClientMachine(H1Machine):
 
         Checking and formatting the same fields again, and finding out what they say, costs more than comparing them.
         """
-        version, method, method_field, authority_field, others, start, rest = last
-        if self.version != version:
-            return None
-        if len(fields) < 4 or fields[4:] != others or fields[0] != method_field or fields[2] != authority_field:
+        version, method, before, after, start, rest = last
+        if self.version != version or len(fields) < 4 or fields[4:] != after or fields[:3] != before:
             return None
         name, target = fields[3]
         # Of the rest, `format_request_line` has more to say.
@@ -207,7 +204,14 @@ class H1ClientMachine(H1Machine):
         first = headers.first_values()
         connection = first.get("connection")
         # Where no name is repeated, one look tells that the connection is kept, as most are.
-        usual = connection is None or (connection.lower() == "keep-alive" and len(first) == len(fields))
+        unique = len(first) == len(fields)
+        usual = connection is None or (unique and connection.lower() == "keep-alive")
+        if usual and unique and version == 1.1:
+            length = plain_length(first, exchange.method, status)
+            if length is not None:
+                self._begin_response(exchange)
+                self._begin_length(length)
+                return _made(ResponseReceived, (headers, version, reason, length > 0, length, False))
         if version == 1.0 or not usual:
             if self._says_close(headers, version) or (version == 1.0 and "transfer-encoding" in first):
                 exchange.keep_alive = False
@@ -219,16 +223,19 @@ class H1ClientMachine(H1Machine):
             return self._switch(headers, version, reason)
         if kind is _CLOSE:
             exchange.keep_alive = False
+        self._begin_response(exchange)
+        self._begin_body(framing)
+        if kind is _LENGTH:
+            return ResponseReceived(headers, version, reason, framing.length > 0, framing.length, False)
+        has_body = kind is not _NONE
+        return ResponseReceived(headers, version, reason, has_body, None if has_body else 0, False)
+
+    def _begin_response(self, exchange: Exchange) -> None:
+        """Told of the final response's head, of a response that does not switch protocols."""
         if exchange is self._undecided:
             self._undecided = None
         self._informational = 0
         self._in_message = True
-        self._begin_body(framing)
-        if kind is _LENGTH:
-            length = framing.length
-            return _made(ResponseReceived, (headers, version, reason, length > 0, length, False))
-        has_body = kind is not _NONE
-        return ResponseReceived(headers, version, reason, has_body, None if has_body else 0, False)
 
     def _frame(self, headers: Headers, method: str, status: str) -> Framing:
         return frame_response(headers, method, status)

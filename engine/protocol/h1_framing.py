@@ -31,10 +31,14 @@ __all__ = [
     "frame_request",
     "frame_response",
     "outgoing_length",
+    "plain_length",
     "transfer_codings",
 ]
 
 _IS_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII).fullmatch
+# What makes a response one that has no body whatever its fields say, or that ends the messages.
+_WITHOUT_BODY = frozenset({"101", "204", "304"})
+_ODD_METHODS = frozenset({"CONNECT", "HEAD"})
 _KNOWN_CODINGS = frozenset({"chunked", "gzip", "x-gzip", "deflate"})
 
 
@@ -87,6 +91,18 @@ def frame_response(headers: Headers, method: str, status: str) -> Framing:
     if len(first) != len(headers.raw_fields()) or not _IS_LENGTH(length):  # some name is repeated, or all is not well
         return Framing(_LENGTH, _incoming_length(headers.get_as_sequence("content-length"), repeats_allowed=True))
     return Framing(_LENGTH, int(length))
+
+
+def plain_length(first: dict[str, str], method: str, status: str) -> int | None:
+    """The length of a response's body as most tell it; None where `frame_response` has to find out how it ends.
+
+    Args:
+        first: all fields of the head by their lower-case names, none of which is repeated.
+    """
+    length = first.get("content-length")
+    if length is None or status in _WITHOUT_BODY or method in _ODD_METHODS or "transfer-encoding" in first:
+        return None
+    return int(length) if _IS_LENGTH(length) else None
 
 
 def frame_odd_response(headers: Headers) -> Framing:

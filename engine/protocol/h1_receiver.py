@@ -140,12 +140,15 @@ class H1Receiver(ABC):
         remaining = self._remaining
         if self._body_kind is not _LENGTH or not 0 < remaining <= len(self._data) - self._position:
             return None
-        if self._step != self._read_by_length or self._fault is not None:
+        if self._fault is not None:
             return None
         self._remaining = 0
         data, start = self._data, self._position
         end = self._position = start + remaining
-        self._end_message()
+        # As `_end_message`, where nobody is told.
+        self._step = self._read_head
+        self._scanned = 0
+        self._message_ended()
         return data[start:end] if type(data) is bytes else bytes(memoryview(data)[start:end])
 
     # -- heads ---------------------------------------------------------------------------------------------------------
@@ -231,10 +234,7 @@ class H1Receiver(ABC):
         kind = self._body_kind = framing.kind
         self._body_size = 0
         if kind is _LENGTH:
-            if self.limits.max_body is not None:
-                self._count_body(framing.length)
-            self._remaining = framing.length
-            self._step = self._read_by_length if framing.length else self._end_message
+            self._begin_length(framing.length)
         elif kind is _NONE:
             self._step = self._end_message
         elif kind is _CHUNKED:
@@ -244,6 +244,15 @@ class H1Receiver(ABC):
             self._step = self._read_till_close
         if framing.coding is not None:
             self._inflater = Inflater(framing.coding, strict=True)
+
+    def _begin_length(self, length: int) -> None:
+        """`_begin_body` of a body of known length, with nothing else to it."""
+        self._body_kind = _LENGTH
+        self._body_size = 0
+        if self.limits.max_body is not None:
+            self._count_body(length)
+        self._remaining = length
+        self._step = self._read_by_length if length else self._end_message
 
     def _count_body(self, size: int) -> None:
         self._body_size += size
