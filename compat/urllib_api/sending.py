@@ -173,7 +173,9 @@ def as_text(value: Any) -> str:
     """
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode("latin-1")
-    if not isinstance(value, (str, int)):
+    if isinstance(value, str):
+        return str.__str__(value)  # its characters: `str` makes something else of a member of an enumeration
+    if not isinstance(value, int):
         raise TypeError(f"expected string or bytes-like object, got {type(value).__name__!r}")
     return str(value)
 

@@ -47,13 +47,16 @@ _MAX_CHECKED_NAMES = 1024
 _name_of, _value_of = itemgetter(0), itemgetter(1)
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str) -> str:
+    """Return `name`, of a subclass of `str` its characters."""
     if not isinstance(name, str):
         raise TypeError(f"a header name must be str, not {type(name).__name__}")
     if not _is_name(name):
         raise InvalidHeader(f"{name[:80]!r} is not a header name: RFC 9110 section 5.1 wants a token")
-    if len(_checked_names) < _MAX_CHECKED_NAMES and len(name) <= 64:
-        _checked_names.add(name)
+    plain = str.__str__(name)  # `str` and formatting make something else of a member of an enumeration
+    if len(_checked_names) < _MAX_CHECKED_NAMES and len(plain) <= 64:
+        _checked_names.add(plain)
+    return plain
 
 
 def _check_value(name: str, value: str) -> str:
@@ -61,7 +64,7 @@ def _check_value(name: str, value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"the value of header {name!r} must be str, not {type(value).__name__}")
     if _is_value(value):
-        return value.strip(" \t")
+        return str.strip(value, " \t")
     for position, char in enumerate(value):
         if char > "\xff":
             raise InvalidHeader(
@@ -203,8 +206,8 @@ class Headers:
             InvalidHeader: other characters. The message never quotes the value.
             TypeError: `name` or `value` is not `str`.
         """
-        if name not in _checked_names:
-            _check_name(name)
+        if type(name) is not str or name not in _checked_names:
+            name = _check_name(name)
         if type(value) is not str or not (value.isprintable() and value.isascii()) or value.strip() is not value:
             value = _check_value(name, value)
         fields = self._fields
@@ -368,7 +371,7 @@ class Headers:
         if not self.has(name):
             self.append(name, value)
             return
-        _check_name(name)
+        name = _check_name(name)
         value = _check_value(name, value)
         first, *others = self._positions(name.lower())
         self._replace(first, name, value, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import email.message
+import enum
 import io
 import pickle
 from collections.abc import Callable
@@ -132,6 +133,17 @@ class TestWriting:
         headers.append("other", "x", never_index=True)
         headers.append("other", "x")
         assert [never for _, _, never in headers.each()] == [True, False, True, False]
+
+    def test_of_a_subclass_of_str_the_characters_count(self) -> None:
+        class Named(str, enum.Enum):
+            FIELD = "X-Named"
+            VALUE = "a value"
+
+        headers = Headers({Named.FIELD: Named.VALUE})
+        headers[Named.VALUE.replace(" ", "-")] = Named.VALUE
+        headers[Named.FIELD] = Named.FIELD
+        assert headers.raw_fields() == [("X-Named", "X-Named"), ("a-value", "a value")]
+        assert {type(word) for field in headers.raw_fields() for word in field} == {str}
 
     def test_append_after_a_lookup_is_found(self, sample: Headers) -> None:
         assert sample.get_as_sequence("set-cookie") == ["foo=bar", "baz=qux"]

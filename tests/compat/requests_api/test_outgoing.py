@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import enum
 import io
 import socket
 from collections.abc import Iterator
@@ -95,6 +96,20 @@ def test_bodies_look_the_same(name: str) -> None:
     assert ours == plain
 
 
+class Named(str, enum.Enum):
+    FIELD = "X-Named"
+    VALUE = "a value"
+
+
+class Shown(str):
+    """Text that shows itself as another: what counts is its characters."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "shown"
+
+
 def boundary_in(head: bytes) -> bytes:
     return head.split(b"boundary=")[1].split(b"\r\n")[0]
 
@@ -107,6 +122,7 @@ def boundary_in(head: bytes) -> bytes:
         {"headers": {"Host": "other.example", "Accept": "text/html"}},
         {"headers": {"User-Agent": None, "Accept-Encoding": None, "Connection": None}},
         {"headers": {"Latin": "é"}},
+        {"headers": {Named.FIELD: Named.VALUE, "X-Shown": Shown("abc"), Shown("X-Own"): "own"}},
         {"params": {"q": "a b", "ü": "€"}},
         {"auth": ("user", "pass")},
         {"cookies": {"c": "1"}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import enum
 import gzip
 import http.client
 import io
@@ -52,8 +53,14 @@ def unredirected(url: str) -> Request:
     return request
 
 
+class Named(str, enum.Enum):
+    FIELD = "X-Named"
+    VALUE = "a value"
+
+
 REQUESTS: dict[str, Callable[[str], Request | str]] = {
     "text": lambda url: url,
+    "members of an enumeration": lambda url: Request(url, headers={Named.FIELD: Named.VALUE}),
     "no path, query": lambda url: f"{url}?a=b",
     "fragment": lambda url: f"{url}/a?b=c#fragment",
     "selector kept as it is": lambda url: f'{url}/a|b/../"c"/%7e{{}}?x=[1]&&y=^`',
