@@ -6,46 +6,47 @@ import http.client
 import ssl
 import threading
 from functools import partial
-from types import NoneType
 from typing import Any
 
 import requests
 from requests import PreparedRequest
 from requests.adapters import DEFAULT_POOLBLOCK, DEFAULT_POOLSIZE, DEFAULT_RETRIES, HTTPAdapter
 from requests.utils import select_proxy
-from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError, LocationValueError, SSLError
-from urllib3.poolmanager import pool_classes_by_scheme
 from urllib3.util.retry import Retry
 
 from drivetrain.compat.replaced import LIMITS
+from drivetrain.compat.requests_api.asking import (
+    BUILD_RESPONSE,
+    DOORS,
+    hands_out_pools,
+    has_begun,
+    may_send,
+    tells_pools,
+    told_of,
+)
 from drivetrain.compat.requests_api.attempts import Plan
-from drivetrain.compat.requests_api.building import build_response
 from drivetrain.compat.requests_api.clients import Clients, limits_of, limits_of_heads
 from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.limits import TimeoutTable
-from drivetrain.compat.requests_api.originals import WATCHES
 from drivetrain.compat.requests_api.passing import Asked, PoolDoor, replaced_send
 from drivetrain.compat.requests_api.planning import exchange, make_plan
 from drivetrain.compat.requests_api.pool_reading import EnginesPool, Wishes, read_pool
 from drivetrain.compat.requests_api.proxying import Hop, ProxyTable, is_exempt
 from drivetrain.compat.requests_api.raw_response import RawResponse
+from drivetrain.compat.requests_api.short_way import ShortWay, find_short_way
 from drivetrain.compat.requests_api.shown import Shown
 from drivetrain.compat.requests_api.store_cookies import with_cookies
 from drivetrain.compat.requests_api.strict_transport import upgraded
 from drivetrain.compat.requests_api.trust import NotUnderstood
 from drivetrain.compat.requests_api.unix_sockets import is_unix
 from drivetrain.engine import CookieStore, HstsStore, NoProxy
+from drivetrain.engine.errors import EngineError
 
 __all__ = ["EngineAdapter"]
 
 # What requests' class did when this module was imported; see `planning`.
 _SEND = HTTPAdapter.send
-_BUILD_RESPONSE = HTTPAdapter.build_response
-_GET_POOL = HTTPAdapter.get_connection_with_tls_context
-# Whoever overrides these, or tells the pool manager more, has something to say to urllib3's pools, where it is read then.
-_POOL_KEY = HTTPAdapter.build_connection_pool_key_attributes
-_CERT_VERIFY = HTTPAdapter.cert_verify
 _ENGINE_OPTIONS = frozenset(
     {
         "bind",
@@ -62,11 +63,6 @@ _ENGINE_OPTIONS = frozenset(
         "version",
     }
 )
-# What leads to where urllib3 knows no way.
-_ELSEWHERE = frozenset({"dialer", "unix_socket"})
-_CONTEXTS = (ssl.SSLContext, NoneType)
-_CLASSES = dict(pool_classes_by_scheme)
-_UNDERSTOOD = frozenset({"block", "maxsize", "ssl_context"})
 _starting = threading.Lock()
 
 
@@ -122,6 +118,7 @@ class EngineAdapter(HTTPAdapter):
     _engine_begun_with: tuple[Any, Any, Any] = (None, None, None)
     _engine_stands_in = False
     _engine_clients: Clients | None = None
+    _engine_short_way: ShortWay | None = None
 
     # Names that programs give attributes of their own classes too, which may be derived from this one behind their backs.
     hsts: Any = Shown("_engine_hsts")
@@ -165,7 +162,7 @@ class EngineAdapter(HTTPAdapter):
         super().__init__(pool_connections, pool_maxsize, max_retries, pool_block)
         if ssl_context is not None:
             # For what urllib3 has to send after all: it must not trust anybody else.
-            _told(getattr(self, "poolmanager", None)).setdefault("ssl_context", ssl_context)
+            told_of(getattr(self, "poolmanager", None)).setdefault("ssl_context", ssl_context)
         self._engine_start()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -184,7 +181,7 @@ class EngineAdapter(HTTPAdapter):
         """Begin without connections, with what the pool manager was told."""
         manager = getattr(self, "poolmanager", None)
         options = dict(self._engine_options)
-        told = _told(manager)
+        told = told_of(manager)
         context = told.get("ssl_context")
         if isinstance(context, ssl.SSLContext):  # and not one of pyOpenSSL
             options["ssl_context"] = context
@@ -205,11 +202,12 @@ class EngineAdapter(HTTPAdapter):
             vars(self).setdefault(name, getattr(self, name))
         self._engine_proxies = None if "unix_socket" in options else ProxyTable()
         self._engine_begun_with = manager, context, limits
+        self._engine_short_way = find_short_way(self, self._engine_clients, self._engine_timeouts)
 
     def _engine_start_anew(self) -> None:
         """Begin, where that has not been done for the pool manager that is there now."""
         with _starting:
-            if not _has_begun(self):
+            if not has_begun(self):
                 self._engine_close()
                 self._engine_start()
 
@@ -231,7 +229,12 @@ class EngineAdapter(HTTPAdapter):
             OSError: `verify` or `cert` names a file that is not there.
             ValueError: `timeout` is none.
         """
-        if not _has_begun(self):
+        short = self._engine_short_way
+        if short is not None and not proxies and not cert and request.body is None and short.is_open(self):
+            answer = _go_short_way(self, short, request, stream, timeout, verify)
+            if answer is not None:
+                return answer
+        if not has_begun(self):
             self._engine_start_anew()
         another = replaced_send(self)
         if request in self._engine_asked:
@@ -244,7 +247,7 @@ class EngineAdapter(HTTPAdapter):
         given = proxies
         if proxies or self._engine_proxy is not None:
             proxies = _proxies_for(self, request, proxies)
-        if another is None and not _hands_out_pools(self) and _may_send(self, request, proxies):
+        if another is None and not hands_out_pools(self) and may_send(self, request, proxies):
             try:
                 return _complete(self, request, _plan(self, request, stream, timeout, verify, cert, proxies))
             except NotUnderstood:  # and therefore nothing was sent
@@ -262,7 +265,7 @@ class EngineAdapter(HTTPAdapter):
         self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
         """What requests' own `send` sends with: urllib3's pool, whose `urlopen` leads to the engine. See `PoolDoor`."""
-        if not _has_begun(self):
+        if not has_begun(self):
             self._engine_start_anew()
         given = proxies
         if proxies or self._engine_proxy is not None:
@@ -277,13 +280,16 @@ class EngineAdapter(HTTPAdapter):
                 raise
 
         def send_by_engine(url: str, timeout: Any, retries: Any) -> RawResponse:
-            if type(pool) is not EnginesPool and not _may_send(self, request, proxies):
+            if type(pool) is not EnginesPool and not may_send(self, request, proxies):
                 raise NotUnderstood
             wishes = _read(self, request, verify, pool, hop)
             plan = make_plan(self, request, True, timeout, verify, cert, proxies, hop, wishes)
             if url not in (self.request_url(request, given), self.request_url(request, proxies)):
-                plan = plan._replace(target=url)
-            return exchange(self, plan if retries is None else plan._replace(retries=retries))[0]
+                plan.target = url
+            if retries is not None:
+                plan.retries = retries
+            exchange(plan)
+            return plan.answer.raw
 
         return PoolDoor(pool, request, send)
 
@@ -300,52 +306,16 @@ class EngineAdapter(HTTPAdapter):
         super().close()
 
 
-_GET_DOOR = EngineAdapter.get_connection_with_tls_context
+DOORS.add(EngineAdapter.get_connection_with_tls_context)
 
 
 # No methods, for the reason that `planning` gives.
-def _has_begun(adapter: EngineAdapter) -> bool:
-    """Whether it has clients, for the pool manager that is there now and as that was told."""
-    manager, context, limits = adapter._engine_begun_with
-    if manager is not getattr(adapter, "poolmanager", None) or LIMITS(http.client) != limits:
-        return False
-    told = getattr(manager, "connection_pool_kw", None)
-    return context is (told.get("ssl_context") if isinstance(told, dict) else None)
-
-
-def _told(manager: Any) -> dict[str, Any]:
-    """What a pool manager was told; a subclass may have none."""
-    told = getattr(manager, "connection_pool_kw", None)
-    return told if isinstance(told, dict) else {}
-
-
-def _may_send(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> bool:
-    """Whether nobody has put anything below urllib3's pools that has to see a request. Asked for every one."""
-    url = request.url or ""
-    watch = WATCHES[getattr(adapter, "_engine_stands_in", False)][bool(proxies) or url[:5] == "https"]
-    return watch.unchanged() or is_unix(url) or not _ELSEWHERE.isdisjoint(adapter._engine_options)
-
-
-def _tells_pools(adapter: EngineAdapter) -> bool:
-    """Whether urllib3's pools are told, or made, in a way that is not requests'."""
-    manager: Any = getattr(adapter, "poolmanager", None)
-    told = getattr(manager, "connection_pool_kw", None)
-    return (
-        (isinstance(told, dict) and not _UNDERSTOOD.issuperset(told))
-        or not isinstance(adapter._engine_begun_with[1], _CONTEXTS)
-        or getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not _POOL_KEY
-        or getattr(adapter.cert_verify, "__func__", None) is not _CERT_VERIFY
-        or type(manager) is not PoolManager
-        or manager.pool_classes_by_scheme != _CLASSES
-    )
-
-
 def _plan(
     adapter: EngineAdapter, request: PreparedRequest, stream: bool, timeout: Any, verify: Any, cert: Any, proxies: Any
 ) -> Plan:
     """Plan a request. Raises: NotUnderstood: only urllib3 can send it."""
     hop = None
-    asks = _tells_pools(adapter) and not is_unix(request.url or "")
+    asks = tells_pools(adapter) and not is_unix(request.url or "")
     if not asks and proxies:
         try:
             hop = _find_hop(adapter, request, proxies)
@@ -392,18 +362,37 @@ def _read(adapter: EngineAdapter, request: PreparedRequest, verify: Any, pool: A
     return wishes
 
 
-def _complete(adapter: EngineAdapter, request: PreparedRequest, plan: Any) -> requests.Response:
+def _go_short_way(
+    adapter: EngineAdapter, short: ShortWay, request: PreparedRequest, stream: bool, timeout: Any, verify: Any
+) -> requests.Response | None:
+    """The response to a plain request; None where nothing was sent, and there is more to ask."""
     try:
-        raw, response = exchange(adapter, plan)
+        return short.send(adapter, request, stream, timeout, verify)
+    except (EngineError, OSError) as error:
+        failure = error
+    except HTTPError as error:
+        raise as_requests_error(error, request) from error.__cause__
+    plan = make_plan(adapter, request, stream, timeout, verify, None, None, None)
+    try:
+        return _complete(adapter, request, plan, failure)
+    except NotUnderstood:
+        return None
+
+
+def _complete(
+    adapter: EngineAdapter, request: PreparedRequest, plan: Plan, failure: Exception | None = None
+) -> requests.Response:
+    build = adapter.build_response
+    answer = plan.answer
+    answer.shows = getattr(build, "__func__", None) is BUILD_RESPONSE
+    try:
+        exchange(plan, failure)
     except HTTPError as error:
         raise as_requests_error(error, request) from error.__cause__
     except requests.exceptions.RequestException as error:
         error.request = request
         raise
-    build = adapter.build_response
-    if getattr(build, "__func__", None) is _BUILD_RESPONSE:
-        return build_response(adapter, request, raw, response)
-    return build(request, raw)
+    return answer.shown if answer.shows else build(request, answer.raw)
 
 
 def _proxies_for(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Any:
@@ -424,13 +413,6 @@ def _check_trust(adapter: EngineAdapter, pool: Any) -> None:
     if "ssl_context" in adapter._engine_options and getattr(pool, "scheme", "") == "https":
         if not getattr(pool, "conn_kw", {}).get("ssl_context"):
             raise SSLError("urllib3 would have to send this, and through a proxy without the adapter's ssl_context")
-
-
-def _hands_out_pools(adapter: EngineAdapter) -> bool:
-    """Whether a subclass, or somebody else, has a way of its own from a request to a pool."""
-    if getattr(adapter.get_connection_with_tls_context, "__func__", None) is not _GET_DOOR:
-        return True
-    return HTTPAdapter.get_connection_with_tls_context is not _GET_POOL
 
 
 def _find_hop(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Hop | None:

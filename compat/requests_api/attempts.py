@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import urllib3
 from requests import PreparedRequest
@@ -12,6 +12,7 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from urllib3.util.request import rewind_body, set_file_position
 from urllib3.util.retry import Retry
 
+from drivetrain.compat.requests_api.building import Answer
 from drivetrain.compat.requests_api.errors import as_urllib3_error
 from drivetrain.compat.requests_api.host_field import host_as_written
 from drivetrain.compat.requests_api.outgoing import content_of, fields_of, is_one_shot, is_refused_unsent
@@ -35,34 +36,72 @@ __all__ = ["Plan", "send_until_done"]
 _name_of = itemgetter(0)
 
 
-class Plan(NamedTuple):
+class Plan:
     """One request, ready to be sent more than once.
 
-    Attributes:
+    Args:
+        adapter: an `EngineAdapter`.
         request: as requests prepared it; its body, too, is taken from there anew for each attempt.
+        proxies: what the adapter was given.
         route: where it goes, and through whom.
-        target: the request target when it is not that of the URL.
         client: sends it.
         renew: finds the client anew, when somebody has closed it.
         timeouts: of each attempt.
         retries: how often, and after what.
-        path: what errors call the URL.
-        make_raw: makes the raw response of the engine's.
+        answer: what the answer goes into.
+
+    Attributes:
+        target: the request target when it is not that of the URL.
     """
 
-    request: PreparedRequest
-    route: Route
-    target: str | None
-    client: Client
-    renew: Callable[[], Client]
-    timeouts: Timeouts
-    retries: Retry
-    path: Callable[[], str]
-    make_raw: Callable[[Response, Retry], RawResponse]
+    __slots__ = (
+        "adapter",
+        "answer",
+        "client",
+        "proxies",
+        "renew",
+        "request",
+        "retries",
+        "route",
+        "target",
+        "timeouts",
+    )
+
+    def __init__(
+        self,
+        adapter: Any,
+        request: PreparedRequest,
+        proxies: Any,
+        route: Route,
+        client: Client,
+        renew: Callable[[], Client],
+        timeouts: Timeouts,
+        retries: Retry,
+        answer: Answer,
+    ) -> None:
+        self.adapter = adapter
+        self.request = request
+        self.proxies = proxies
+        self.route = route
+        self.client = client
+        self.renew = renew
+        self.timeouts = timeouts
+        self.retries = retries
+        self.answer = answer
+        self.target: str | None = None
+
+    def path(self) -> str:
+        """What errors call the URL."""
+        path: str = self.adapter.request_url(self.request, self.proxies)
+        return path
 
 
-def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
-    """Send a request until there is a response that is not to be retried.
+def send_until_done(plan: Plan, failure: Exception | None = None) -> Response:
+    """Send a request until there is a response that is not to be retried, and return the engine's; `plan.answer` has it.
+
+    Args:
+        plan: of the request.
+        failure: what the first attempt failed with, where that was made already.
 
     Raises:
         urllib3.exceptions.HTTPError: what urllib3 raises there; requests' own errors for a request that cannot be sent.
@@ -73,46 +112,56 @@ def send_until_done(plan: Plan) -> tuple[RawResponse, Response]:
     body: Any = request.body
     method = request.method or ""
     url, proxy = plan.route.url, plan.route.proxy
-    fields = fields_of(request)
-    if proxy is not None and any(name.lower() == "proxy-authorization" for name, _ in proxy.headers):
-        # The adapter's credentials win over those of the request, as in urllib3.
-        fields = [field for field in fields if field[0].lower() != "proxy-authorization"]
-    target = plan.target
-    host = host_as_written(url[: url.find("/", 8)], proxy is not None and plan.route.asked is not url)
-    if host is not None:
-        target = _put_host(fields, host, plan)
+    fields, target = _head_of(plan)
     is_chunked = body is None and "transfer-encoding" in map(str.lower, map(_name_of, fields))
     position = None if body is None else set_file_position(body, None)
-    client = plan.client
+    client, answer = plan.client, plan.answer
+    dropped = plan.adapter._engine_clients.dropped
     while True:
         telling = telling_of(client, plan.route)
         content = content_of(body) if body is not None or not is_chunked else ()
         try:
+            if failure is not None:
+                raise failure
             if telling is None:
-                response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy)
+                response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy, answer.begin)
             else:
                 with telling:
-                    response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy)
+                    response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy, answer.begin)
         except ClosedError as error:
             before, client = client, plan.renew()
             if client is not before:  # closed by another thread, after the plan was made; nothing was sent
+                failure = None
                 continue
             retries = _after_failure(plan, retries, fields, error)
         except (EngineError, OSError) as error:
             retries = _after_failure(plan, retries, fields, error)
         else:
-            raw = plan.make_raw(response, retries)
+            answer.take(response, retries, dropped)
+            raw = answer.raw
             if telling is not None:
                 telling.answer(method, plan.path() if plan.target is None else plan.target, response, raw)
             # What cannot apply is not asked: the default retries nothing by status.
             if not (retries.total or retries.status_forcelist or type(retries) is not Retry):
-                return raw, response
+                return response
             again = _after_response(plan, retries, raw)
             if again is None:
-                return raw, response
+                return response
             retries = again
+        failure = None
         if position is not None:
             rewind_body(body, position)
+
+
+def _head_of(plan: Plan) -> tuple[list[tuple[str, str]], str | None]:
+    """The field lines of a request, and its target when it is not that of the URL."""
+    url, proxy = plan.route.url, plan.route.proxy
+    fields = fields_of(plan.request)
+    if proxy is not None and any(name.lower() == "proxy-authorization" for name, _ in proxy.headers):
+        # The adapter's credentials win over those of the request, as in urllib3.
+        fields = [field for field in fields if field[0].lower() != "proxy-authorization"]
+    host = host_as_written(url[: url.find("/", 8)], proxy is not None and plan.route.asked is not url)
+    return fields, plan.target if host is None else _put_host(fields, host, plan)
 
 
 def _put_host(fields: list[tuple[str, str]], host: str, plan: Plan) -> str | None:

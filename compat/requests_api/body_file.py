@@ -116,7 +116,7 @@ class BodyFile:
 
     def __getattr__(self, name: str) -> Any:
         if name in HEAD_NAMES:
-            return getattr(OriginalResponse(self._response), name)
+            return getattr(OriginalResponse(None, self._response), name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- reading -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from operator import itemgetter
@@ -13,12 +14,13 @@ from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
+from urllib3.util.retry import Retry
 
 from drivetrain.compat.field_names import fields_as_written
 from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.engine import Headers, Response
 
-__all__ = ["build_response"]
+__all__ = ["Answer"]
 
 _name_of = itemgetter(0)
 _extract_cookies: Callable[[Any, Any, Any], None] = requests.cookies.extract_cookies_to_jar
@@ -49,26 +51,61 @@ def _fill(target: CaseInsensitiveDict[str], headers: Headers, http_version: str)
             store[key] = field
 
 
-def build_response(
-    adapter: HTTPAdapter, request: PreparedRequest, raw: RawResponse, received: Response
-) -> requests.Response:
-    """Make what `adapter.build_response(request, raw)` makes where nobody has overridden that.
+class Answer:
+    """What the answer to a request goes into, and what is made of it as `HTTPAdapter.build_response` would.
 
     Args:
-        received: the engine's response inside `raw`.
+        adapter: that sends it.
+        request: as requests prepared it.
+        url: what is asked for.
+        asked: the URL of whom it is asked of, which may be a proxy.
+        whole: the body will be read in one go.
+        shows: whether there is to be a `requests.Response`; not where somebody has a way of his own to make one.
+
+    Attributes:
+        raw: the raw response.
+        shown: the `requests.Response`.
     """
-    response = requests.Response()
-    response.status_code = received.status
-    headers = received.headers
-    _fill(response.headers, headers, received.http_version)
-    content_type = headers.get("content-type")
-    response.encoding = None if content_type is None else _encoding_of(content_type)
-    response.raw = raw
-    response.reason = received.reason
-    url: Any = request.url
-    response.url = url.decode("utf-8") if isinstance(url, bytes) else url
-    if headers.has("set-cookie"):
-        _extract_cookies(response.cookies, request, raw)
-    response.request = request
-    response.connection = adapter
-    return response
+
+    __slots__ = ("_adapter", "_asked", "_request", "_url", "_whole", "raw", "shown", "shows")
+
+    raw: RawResponse
+    shown: requests.Response
+
+    def __init__(
+        self, adapter: HTTPAdapter, request: PreparedRequest, url: str, asked: str, whole: bool, shows: bool = True
+    ) -> None:
+        self._adapter = adapter
+        self._request = request
+        self._url = url
+        self._asked = asked
+        self._whole = whole
+        self.shows = shows
+
+    def begin(self) -> None:
+        """Make as much as can be made before the answer comes; to be done again before another one."""
+        request = self._request
+        raw = self.raw = RawResponse(request.method or "", self._url, self._asked, self._whole)
+        if self.shows:
+            response = self.shown = requests.Response()
+            response.raw = raw
+            url: Any = request.url
+            response.url = url.decode("utf-8") if isinstance(url, bytes) else url
+            response.request = request
+            response.connection = self._adapter
+
+    def take(self, received: Response, retries: Retry, dropped: deque[Response]) -> None:
+        """Take the answer. Args: see `RawResponse.take_answer`."""
+        self.raw.take_answer(received, retries, dropped)
+        if not self.shows:
+            return
+        response = self.shown
+        response.status_code = received.status
+        headers = received.headers
+        _fill(response.headers, headers, received.http_version)
+        first = headers.first_values()
+        content_type = first.get("content-type")
+        response.encoding = None if content_type is None else _encoding_of(content_type)
+        response.reason = received.reason
+        if "set-cookie" in first:
+            _extract_cookies(response.cookies, self._request, self.raw)

@@ -31,38 +31,44 @@ class OriginalResponse:
     both looks when what it is to look into is false.
 
     Args:
-        response: the engine's.
         raw: the `RawResponse` that has it; None where nobody asks about the body.
+        response: the engine's; None until the raw response has it.
+
+    Attributes:
+        response: the engine's.
     """
 
-    def __init__(self, response: Response, raw: Any = None) -> None:
-        self._response = response
+    response: Response
+
+    def __init__(self, raw: Any, response: Response | None = None) -> None:
         # Weak, for it has this object.
         self._raw = None if raw is None else weakref.ref(raw)
+        if response is not None:
+            self.response = response
 
     def __bool__(self) -> bool:
-        return self._response.headers.has("set-cookie")
+        return "set-cookie" in self.response.headers.first_values()
 
     # One is made for every response, and hardly anybody looks at it.
     @cached_property
     def status(self) -> int:
         """The status code."""
-        return self._response.status
+        return self.response.status
 
     @cached_property
     def code(self) -> int:
         """`status`."""
-        return self._response.status
+        return self.response.status
 
     @cached_property
     def reason(self) -> str:
         """The reason phrase."""
-        return self._response.reason
+        return self.response.reason
 
     @cached_property
     def version(self) -> int:
         """10, 11, or 20 over HTTP/2."""
-        return VERSION_NUMBERS[self._response.http_version]
+        return VERSION_NUMBERS[self.response.http_version]
 
     @cached_property
     def msg(self) -> HTTPMessage:
@@ -83,12 +89,12 @@ class OriginalResponse:
 
     def getheader(self, name: str, default: str | None = None) -> str | None:
         """The values of a field, joined by commas."""
-        values = self._response.headers.get_as_sequence(name)
+        values = self.response.headers.get_as_sequence(name)
         return ", ".join(values) if values else default
 
     def getheaders(self) -> list[tuple[str, str]]:
         """All fields, in order."""
-        return fields_as_written(self._response.headers.raw_fields(), self._response.http_version)
+        return fields_as_written(self.response.headers.raw_fields(), self.response.http_version)
 
     def _body(self) -> Any:
         raw = None if self._raw is None else self._raw()

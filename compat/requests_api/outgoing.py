@@ -80,7 +80,8 @@ def is_refused_unsent(request: PreparedRequest, fields: Iterable[tuple[str, str]
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
+    # Of a subclass the characters, which is what http.client sends, and not what `str` makes of a member of an enumeration.
+    return str.__str__(value) if isinstance(value, str) else value.decode("latin-1")
 
 
 def _converted(fields: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
@@ -88,7 +89,7 @@ def _converted(fields: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
         name = _text(name)
         if isinstance(value, str):
             if value != SKIP_HEADER:
-                yield name, str(value)
+                yield name, _text(value)
             elif name.lower() not in SKIPPABLE_HEADERS:
                 raise ValueError(f"urllib3.util.SKIP_HEADER only supports {', '.join(sorted(SKIPPABLE_HEADERS))}")
         elif isinstance(value, bytes):

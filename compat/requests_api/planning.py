@@ -20,10 +20,10 @@ from urllib3.util import Url, parse_url
 from urllib3.util.retry import Retry
 
 from drivetrain.compat.requests_api.attempts import Plan, send_until_done
+from drivetrain.compat.requests_api.building import Answer
 from drivetrain.compat.requests_api.clients import sweep
 from drivetrain.compat.requests_api.pool_reading import Wishes
 from drivetrain.compat.requests_api.proxying import Hop
-from drivetrain.compat.requests_api.raw_response import RawResponse
 from drivetrain.compat.requests_api.routes import Route
 from drivetrain.compat.requests_api.store_cookies import learn_cookies
 from drivetrain.compat.requests_api.strict_transport import learn
@@ -87,18 +87,11 @@ def make_plan(
     retries: Any = adapter.max_retries
     if not isinstance(retries, Retry):
         retries = Retry.from_int(retries, redirect=False)
-    method = request.method or ""
-    asked_url = url if hop is None else route.asked
-
-    def make_raw(response: Response, left: Retry) -> RawResponse:
-        return RawResponse(response, method, url, left, not stream, clients.dropped, asked_url)
-
-    def path_of_request() -> str:
-        path: str = adapter.request_url(request, proxies)
-        return path
-
     limits = adapter._engine_timeouts.resolve(timeout)
-    return Plan(request, route, target, client, renew, limits, retries, path_of_request, make_raw)
+    answer = Answer(adapter, request, url, url if hop is None else route.asked, not stream)
+    plan = Plan(adapter, request, proxies, route, client, renew, limits, retries, answer)
+    plan.target = target
+    return plan
 
 
 def _wants_socket(headers: Any) -> bool:
@@ -132,14 +125,15 @@ def _choose_route(
     return url, Route(url, proxy, None), adapter._engine_clients.plain
 
 
-def exchange(adapter: Any, plan: Plan) -> tuple[RawResponse, Response]:
-    """Send as planned, and take from the response what the adapter remembers. Raises: see `send_until_done`."""
-    raw, response = send_until_done(plan)
+def exchange(plan: Plan, failure: Exception | None = None) -> Response:
+    """Send as planned, and take from the response what the adapter remembers. See `send_until_done`."""
+    response = send_until_done(plan, failure)
+    adapter = plan.adapter
     if adapter._engine_hsts is not None:
         learn(adapter._engine_hsts, plan.route.url, response)
     if adapter._engine_cookies is not None and response.headers.has("set-cookie"):
-        learn_cookies(adapter._engine_cookies, plan.request, raw)
-    return raw, response
+        learn_cookies(adapter._engine_cookies, plan.request, plan.answer.raw)
+    return response
 
 
 def _secure_client(

@@ -47,12 +47,9 @@ class RawResponse(HTTPResponse):
     """A response whose body is unread, in urllib3's class. Used by one thread at a time.
 
     Args:
-        response: the engine's.
         method, url: of the request.
-        retries: those that were left when it came.
+        asked: the URL of whom it was asked of, which may be a proxy.
         whole: the body will be read in one go, so that it does not matter into which pieces `stream` cuts it.
-        dropped: where the engine's response is put when this object goes away unread.
-        asked: the URL of whom it was asked of, where that is a proxy.
     """
 
     # What must be there before `_load`; urllib3 sets most of these itself.
@@ -64,24 +61,25 @@ class RawResponse(HTTPResponse):
     _released = False
     _cut_short: tuple[int, int] | None = None
 
-    def __init__(
-        self,
-        response: Response,
-        method: str,
-        url: str,
-        retries: Retry,
-        whole: bool,
-        dropped: deque[Response],
-        asked: str | None = None,
-    ) -> None:
-        self._engine_response = response
+    def __init__(self, method: str, url: str, asked: str, whole: bool) -> None:
         self._method = method
         self._origin_url = url
-        self._asked_url = asked or url
-        self._left_retries = retries
+        self._asked_url = asked
         self._whole = whole
+        self._original_response: Any = OriginalResponse(self)
+
+    def take_answer(self, response: Response, retries: Retry, dropped: deque[Response]) -> None:
+        """Begin with the engine's response.
+
+        Args:
+            response: with its body unread.
+            retries: those that were left when it came.
+            dropped: where the response is put when this object goes away unread.
+        """
+        self._engine_response = self._original_response.response = response
+        self._left_retries = retries
         self._dropped = dropped
-        if (method == "HEAD" or response.status in _WITHOUT_BODY) and len(_lengths_of(response)) > 1:
+        if (self._method == "HEAD" or response.status in _WITHOUT_BODY) and len(_lengths_of(response)) > 1:
             try:
                 self._load()  # which fails, in urllib3's words
             except BaseException:
@@ -137,18 +135,6 @@ class RawResponse(HTTPResponse):
             if self._ended:
                 file.close()
         return file
-
-    @property
-    def _original_response(self) -> Any:
-        state = self.__dict__
-        if "_original" not in state:
-            state["_original"] = OriginalResponse(self._engine_response, self)
-        return state["_original"]
-
-    @_original_response.setter
-    def _original_response(self, value: Any) -> None:
-        if value is not None:
-            self.__dict__["_original"] = value
 
     @property
     def _connection(self) -> Any:

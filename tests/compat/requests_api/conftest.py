@@ -11,14 +11,16 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from drivetrain.compat.requests_api import EngineAdapter
+from drivetrain.compat.requests_api import EngineAdapter, adapter
 from tests.compat.requests_api.support import session_with
 
 
-@pytest.fixture(params=[HTTPAdapter, EngineAdapter], ids=["requests", "engine"])
-def kind(request: pytest.FixtureRequest) -> Any:
-    """Requests' adapter class, then ours."""
-    return request.param
+@pytest.fixture(params=["requests", "engine", "long"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Requests' adapter class, then ours, then ours without the short way that it has for plain requests."""
+    if request.param == "long":
+        monkeypatch.setattr(adapter, "find_short_way", lambda *_: None)
+    return HTTPAdapter if request.param == "requests" else EngineAdapter
 
 
 @pytest.fixture

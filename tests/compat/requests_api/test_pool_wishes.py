@@ -529,10 +529,8 @@ class TestWarnings:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "installed"])
-def installed(request: pytest.FixtureRequest, kind: Any, pools: list[str]) -> Iterator[bool]:
+def installed(request: pytest.FixtureRequest, pools: list[str]) -> Iterator[bool]:
     """With the engine installed below requests, classes that were derived from its adapter before are re-based."""
-    if kind is EngineAdapter and not request.param:
-        pytest.skip("the libraries derive from requests' adapter")
     if request.param:
         drivetrain.compat.install("requests")
     yield request.param
@@ -540,6 +538,7 @@ def installed(request: pytest.FixtureRequest, kind: Any, pools: list[str]) -> It
     assert bool(pools) != request.param
 
 
+@pytest.mark.parametrize("kind", ["requests"], indirect=True)  # from which the libraries derive
 class TestToolbelt:
     def test_all_of_it(
         self, installed: bool, certificates: Certificates, secure: RawServer, used: list[list[Any]]
