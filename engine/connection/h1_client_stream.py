@@ -238,6 +238,13 @@ class H1ClientStream(H1Stream):
         pipeline = self.connection.pipeline
         return bool(pipeline) and pipeline[0] is self
 
+    async def read_head(self, deadline: float) -> Headers | None:
+        """See `MessageStream.read_head`."""
+        pipeline = self.connection.pipeline
+        if self._heads or self._head_received or self._received_all or not pipeline or pipeline[0] is not self:
+            return await super().read_head(deadline)
+        return self._head_event(await self._next_event(deadline, self._machine.awaits_head))
+
     def take_whole_body(self) -> bytes | None:
         """The whole body, if none of it was read and all of it has come already; else None. Never waits."""
         if self._received_all or self._ungot or not self._head_received:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ..errors import IncompleteMessage, LimitExceeded, LocalProtocolError, RemoteProtocolError
@@ -22,6 +23,7 @@ from .h1_sender import SendState
 
 __all__ = ["H1ClientMachine"]
 
+_is_visible = re.compile(r"[!-~]+").fullmatch
 # Makes a named tuple without a call of a function that is written in Python.
 _made = tuple.__new__
 
@@ -122,7 +124,7 @@ class H1ClientMachine(H1Machine):
             return None
         name, target = fields[3]
         # Of the rest, `format_request_line` has more to say.
-        if name != ":path" or not target.isascii() or not target.isprintable() or " " in target or not target:
+        if name != ":path" or not _is_visible(target):
             return None
         self.exchanges.append(Exchange(method, version, True))
         return (start + target + rest).encode("latin-1")
