@@ -25,7 +25,7 @@ from drivetrain.compat.requests_api.asking import (
     tells_pools,
     told_of,
 )
-from drivetrain.compat.requests_api.attempts import Plan
+from drivetrain.compat.requests_api.attempts import Failed, Plan
 from drivetrain.compat.requests_api.clients import Clients, limits_of, limits_of_heads
 from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.limits import TimeoutTable
@@ -41,7 +41,6 @@ from drivetrain.compat.requests_api.strict_transport import upgraded
 from drivetrain.compat.requests_api.trust import NotUnderstood
 from drivetrain.compat.requests_api.unix_sockets import is_unix
 from drivetrain.engine import CookieStore, HstsStore, NoProxy
-from drivetrain.engine.errors import EngineError
 
 __all__ = ["EngineAdapter"]
 
@@ -231,9 +230,13 @@ class EngineAdapter(HTTPAdapter):
         """
         short = self._engine_short_way
         if short is not None and not proxies and not cert and request.body is None and short.is_open(self):
-            answer = _go_short_way(self, short, request, stream, timeout, verify)
-            if answer is not None:
-                return answer
+            outcome = short.send(self, request, stream, timeout, verify)
+            if isinstance(outcome, Failed):
+                outcome = _recover(
+                    self, request, make_plan(self, request, stream, timeout, verify, None, None, None), outcome
+                )
+            if outcome is not None:
+                return outcome
         if not has_begun(self):
             self._engine_start_anew()
         another = replaced_send(self)
@@ -288,6 +291,7 @@ class EngineAdapter(HTTPAdapter):
                 plan.target = url
             if retries is not None:
                 plan.retries = retries
+            plan.answer.shows = False
             exchange(plan)
             return plan.answer.raw
 
@@ -362,37 +366,32 @@ def _read(adapter: EngineAdapter, request: PreparedRequest, verify: Any, pool: A
     return wishes
 
 
-def _go_short_way(
-    adapter: EngineAdapter, short: ShortWay, request: PreparedRequest, stream: bool, timeout: Any, verify: Any
-) -> requests.Response | None:
-    """The response to a plain request; None where nothing was sent, and there is more to ask."""
+def _recover(adapter: EngineAdapter, request: PreparedRequest, plan: Plan, failed: Failed) -> requests.Response | None:
+    """What becomes of a request that went the short way and failed; None where nothing was sent, and there is more to ask."""
     try:
-        return short.send(adapter, request, stream, timeout, verify)
-    except (EngineError, OSError) as error:
-        failure = error
-    except HTTPError as error:
-        raise as_requests_error(error, request) from error.__cause__
-    plan = make_plan(adapter, request, stream, timeout, verify, None, None, None)
-    try:
-        return _complete(adapter, request, plan, failure)
+        return _complete(adapter, request, plan, failed)
     except NotUnderstood:
         return None
 
 
 def _complete(
-    adapter: EngineAdapter, request: PreparedRequest, plan: Plan, failure: Exception | None = None
+    adapter: EngineAdapter, request: PreparedRequest, plan: Plan, failed: Failed | None = None
 ) -> requests.Response:
-    build = adapter.build_response
     answer = plan.answer
-    answer.shows = getattr(build, "__func__", None) is BUILD_RESPONSE
+    answer.shows = _is_original(adapter.build_response)
     try:
-        exchange(plan, failure)
+        exchange(plan, failed)
     except HTTPError as error:
         raise as_requests_error(error, request) from error.__cause__
     except requests.exceptions.RequestException as error:
         error.request = request
         raise
-    return answer.shown if answer.shows else build(request, answer.raw)
+    build = adapter.build_response
+    return answer.shown if answer.shows and _is_original(build) else build(request, answer.raw)
+
+
+def _is_original(build: Any) -> bool:
+    return getattr(build, "__func__", None) is BUILD_RESPONSE
 
 
 def _proxies_for(adapter: EngineAdapter, request: PreparedRequest, proxies: Any) -> Any:

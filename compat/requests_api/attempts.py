@@ -31,9 +31,22 @@ from drivetrain.engine.errors import (
     PoolTimeout,
 )
 
-__all__ = ["Plan", "send_until_done"]
+__all__ = ["Failed", "Plan", "send_until_done"]
 
 _name_of = itemgetter(0)
+
+
+class Failed:
+    """An attempt that failed. It gives the error away: who keeps one keeps the frames it came through, and they may keep him."""
+
+    __slots__ = ("_errors",)
+
+    def __init__(self, error: Exception) -> None:
+        self._errors = [error]
+
+    def take(self) -> Exception:
+        """The error, once."""
+        return self._errors.pop()
 
 
 class Plan:
@@ -96,12 +109,12 @@ class Plan:
         return path
 
 
-def send_until_done(plan: Plan, failure: Exception | None = None) -> Response:
+def send_until_done(plan: Plan, failed: Failed | None = None) -> Response:
     """Send a request until there is a response that is not to be retried, and return the engine's; `plan.answer` has it.
 
     Args:
         plan: of the request.
-        failure: what the first attempt failed with, where that was made already.
+        failed: the first attempt, where that was made already.
 
     Raises:
         urllib3.exceptions.HTTPError: what urllib3 raises there; requests' own errors for a request that cannot be sent.
@@ -117,12 +130,12 @@ def send_until_done(plan: Plan, failure: Exception | None = None) -> Response:
     position = None if body is None else set_file_position(body, None)
     client, answer = plan.client, plan.answer
     dropped = plan.adapter._engine_clients.dropped
+    if failed is not None:
+        retries = _after_failure(plan, retries, fields, failed.take())
     while True:
         telling = telling_of(client, plan.route)
         content = content_of(body) if body is not None or not is_chunked else ()
         try:
-            if failure is not None:
-                raise failure
             if telling is None:
                 response = client.exchange(method, url, fields, content, plan.timeouts, target, proxy, answer.begin)
             else:
@@ -131,7 +144,6 @@ def send_until_done(plan: Plan, failure: Exception | None = None) -> Response:
         except ClosedError as error:
             before, client = client, plan.renew()
             if client is not before:  # closed by another thread, after the plan was made; nothing was sent
-                failure = None
                 continue
             retries = _after_failure(plan, retries, fields, error)
         except (EngineError, OSError) as error:
@@ -148,7 +160,6 @@ def send_until_done(plan: Plan, failure: Exception | None = None) -> Response:
             if again is None:
                 return response
             retries = again
-        failure = None
         if position is not None:
             rewind_body(body, position)
 

@@ -67,7 +67,7 @@ class Answer:
         shown: the `requests.Response`.
     """
 
-    __slots__ = ("_adapter", "_asked", "_request", "_url", "_whole", "raw", "shown", "shows")
+    __slots__ = ("_adapter", "_asked", "_begun", "_request", "_url", "_whole", "raw", "shown", "shows")
 
     raw: RawResponse
     shown: requests.Response
@@ -81,9 +81,18 @@ class Answer:
         self._asked = asked
         self._whole = whole
         self.shows = shows
+        self._begun = False
 
     def begin(self) -> None:
         """Make as much as can be made before the answer comes; to be done again before another one."""
+        self._begun = False
+        try:
+            self._make()
+        except Exception:  # noqa: BLE001  # no fault of the exchange: it is made, and fails, when there is an answer
+            return
+        self._begun = True
+
+    def _make(self) -> None:
         request = self._request
         raw = self.raw = RawResponse(request.method or "", self._url, self._asked, self._whole)
         if self.shows:
@@ -96,6 +105,9 @@ class Answer:
 
     def take(self, received: Response, retries: Retry, dropped: deque[Response]) -> None:
         """Take the answer. Args: see `RawResponse.take_answer`."""
+        if not self._begun:
+            self._make()
+        self._begun = False
         self.raw.take_answer(received, retries, dropped)
         if not self.shows:
             return

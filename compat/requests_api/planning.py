@@ -19,7 +19,7 @@ from urllib3.exceptions import MaxRetryError, SSLError
 from urllib3.util import Url, parse_url
 from urllib3.util.retry import Retry
 
-from drivetrain.compat.requests_api.attempts import Plan, send_until_done
+from drivetrain.compat.requests_api.attempts import Failed, Plan, send_until_done
 from drivetrain.compat.requests_api.building import Answer
 from drivetrain.compat.requests_api.clients import sweep
 from drivetrain.compat.requests_api.pool_reading import Wishes
@@ -125,9 +125,9 @@ def _choose_route(
     return url, Route(url, proxy, None), adapter._engine_clients.plain
 
 
-def exchange(plan: Plan, failure: Exception | None = None) -> Response:
+def exchange(plan: Plan, failed: Failed | None = None) -> Response:
     """Send as planned, and take from the response what the adapter remembers. See `send_until_done`."""
-    response = send_until_done(plan, failure)
+    response = send_until_done(plan, failed)
     adapter = plan.adapter
     if adapter._engine_hsts is not None:
         learn(adapter._engine_hsts, plan.route.url, response)

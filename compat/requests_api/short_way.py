@@ -19,6 +19,7 @@ import requests
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from drivetrain.compat.replaced import LIMITS
@@ -28,8 +29,10 @@ from drivetrain.compat.requests_api.asking import (
     GET_POOL,
     is_understood,
 )
+from drivetrain.compat.requests_api.attempts import Failed
 from drivetrain.compat.requests_api.building import Answer
 from drivetrain.compat.requests_api.clients import Clients, sweep
+from drivetrain.compat.requests_api.errors import as_requests_error
 from drivetrain.compat.requests_api.host_field import host_as_written
 from drivetrain.compat.requests_api.limits import TimeoutTable
 from drivetrain.compat.requests_api.originals import WATCHES
@@ -37,11 +40,12 @@ from drivetrain.compat.requests_api.outgoing import fields_of
 from drivetrain.compat.requests_api.passing import replaced_send
 from drivetrain.compat.requests_api.pool_log import POOL_LOG
 from drivetrain.engine import Client
-from drivetrain.engine.errors import ClosedError
+from drivetrain.engine.errors import ClosedError, EngineError
 
 __all__ = ["ShortWay", "find_short_way"]
 
 _HOOKS = (
+    "__getattribute__",
     "add_headers",
     "build_connection_pool_key_attributes",
     "build_response",
@@ -62,7 +66,7 @@ _ONLY_TEXT = {str}
 class ShortWay:
     """The short way of one adapter. Any number of threads may use it. See `find_short_way`."""
 
-    __slots__ = ("_clients", "_fields", "_hooks", "_kind", "_limits", "_manager", "_timeouts", "_told")
+    __slots__ = ("_clients", "_fields", "_hooks", "_kind", "_limits", "_manager", "_timeouts", "_told", "_watches")
 
     def __init__(self, adapter: Any, clients: Clients, timeouts: TimeoutTable) -> None:
         self._kind = type(adapter)
@@ -72,6 +76,7 @@ class ShortWay:
         self._limits = LIMITS(http.client)
         self._clients = clients
         self._timeouts = timeouts
+        self._watches = WATCHES[adapter._engine_stands_in]
         # The header fields met last, and what is sent for them: most requests of a program have the same.
         self._fields: tuple[list[Any], list[tuple[str, str]]] = ([], [])
 
@@ -93,17 +98,18 @@ class ShortWay:
 
     def send(
         self, adapter: Any, request: PreparedRequest, stream: bool, timeout: Any, verify: Any
-    ) -> requests.Response | None:
+    ) -> requests.Response | Failed | None:
         """Send a request without body, proxy and client certificate once, and return its response.
 
         Args:
             adapter, request, stream, timeout, verify: see `HTTPAdapter.send`.
 
         Returns:
-            None where nothing was sent, and the adapter is to do it.
+            None where nothing was sent, and the adapter is to do it. A `Failed` where sending failed, and the adapter is to
+            say what follows from that.
 
         Raises:
-            EngineError, OSError: it failed, and the adapter is to say what follows from that.
+            requests.exceptions.RequestException: the response cannot be read.
         """
         url, method, retries, clients = request.url, request.method, adapter.max_retries, self._clients
         if type(url) is not str or method not in _METHODS or POOL_LOG.isEnabledFor(logging.DEBUG):
@@ -112,7 +118,7 @@ class ShortWay:
         if type(retries) is not Retry or retries.total or retries.status_forcelist:
             return None
         secure = _is_secure(url[: url.find("/", 8)])
-        if secure is None or (secure and not verify) or not WATCHES[adapter._engine_stands_in][secure].unchanged():
+        if secure is None or (secure and not verify) or not self._watches[secure].unchanged():
             return None
         client = self._find_client(secure, verify)
         fields = self._find_fields(request)
@@ -124,11 +130,15 @@ class ShortWay:
         answer = Answer(adapter, request, url, url, not stream)
         try:
             response = client.exchange(method, url, fields, None, limits, None, None, answer.begin)
-        except ClosedError:
-            if self._find_client(secure, verify) is not client:  # closed by another thread; nothing was sent
-                return None
-            raise
-        answer.take(response, retries, clients.dropped)
+        except ClosedError as error:
+            # By another thread, while this one looked: nothing was sent.
+            return Failed(error) if self._find_client(secure, verify) is client else None
+        except (EngineError, OSError) as error:
+            return Failed(error)
+        try:
+            answer.take(response, retries, clients.dropped)
+        except HTTPError as error:
+            raise as_requests_error(error, request) from error.__cause__
         return answer.shown
 
     def _find_client(self, secure: bool, verify: Any) -> Client | None:

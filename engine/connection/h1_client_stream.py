@@ -260,9 +260,10 @@ class H1ClientStream(H1Stream):
         if not self._sent_all or connection.write_queue or connection.idle_handler:
             self._advance()
             return body
-        # As `_advance`, where nobody has to be told. Who comes to wait meanwhile looks at the pipeline after that.
-        self.state = "closed"
+        # As `_advance`, where nobody has to be told. Who comes to wait meanwhile looks at the pipeline after that. The place
+        # in it goes first: an interrupt must not leave a closed stream there, for which the next one would wait.
         pipeline.popleft()
+        self.state = "closed"
         if connection.waiters:
             connection.stream_changed(self)
         return body

@@ -16,6 +16,7 @@ from ..policy.compose import Composer, RequestOptions
 from ..policy.cookie_store import CookieStore
 from ..policy.hsts import HstsStore
 from ..policy.options import ClientOptions, timeouts_of
+from ..policy.outgoing import CallersError
 from ..policy.redirects import RedirectPolicy
 from ..policy.response_core import ResponseCore
 from ..policy.timeouts import NO_TIMEOUTS, Timeouts, TimeoutTypes
@@ -126,7 +127,10 @@ class ClientBase(Generic[B]):
         timeouts = timeout if type(timeout) is Timeouts else timeouts_of(timeout, NO_TIMEOUTS)
         now = self._backend.now()
         deadline = FOREVER if timeouts.total is None else now + timeouts.total
-        core = await self._agent.hop(outgoing, timeouts, deadline, Timings(now))
+        try:
+            core = await self._agent.hop(outgoing, timeouts, deadline, Timings(now))
+        except CallersError as wrapped:
+            raise wrapped.error from wrapped.error.__cause__
         core.decode = False
         outgoing.meanwhile = None  # it may hold what will hold the response
         return core

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..connection.connector import ClientConnection, OriginKey
 from ..connection.proxy import Proxy
+from ..errors import EngineError
 from ..wire.headers import Headers
 from ..wire.uri import Uri
 from .bodies import RequestBody
@@ -16,12 +17,24 @@ from .proxies import for_origin, forwarded
 if TYPE_CHECKING:
     from .auth import Auth
 
-__all__ = ["KeyMaker", "Outgoing"]
+__all__ = ["CallersError", "KeyMaker", "Outgoing"]
 
 KeyMaker = Callable[[Uri, Proxy | None], OriginKey]
 """From a URI, and a proxy on the way to it, to the key of the connections that may serve it."""
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+class CallersError(Exception):
+    """What `Outgoing.meanwhile` raised, in a wrapping: it says nothing about the connection, and nothing is sent again.
+
+    Attributes:
+        error: that.
+    """
+
+    def __init__(self, error: EngineError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Outgoing:

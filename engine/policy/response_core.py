@@ -130,8 +130,9 @@ class ResponseCore:
     def _ended(self) -> None:
         self.is_complete = True
         self.timings.complete = self._agent.backend.now()
+        reusable = self.stream.finish()
         self._given_back = True
-        self._agent.finished(self)
+        self._agent.finished(self, reusable)
 
     def take_content(self) -> bytes | None:
         """The whole content, if nothing was read yet, all of it has come and no coding is on it; else None."""
@@ -210,7 +211,7 @@ class ResponseCore:
         """Tell the pool that the stream of a lent response is closed."""
         if not self._given_back:
             self._given_back = True
-            self._agent.finished(self)
+            self._agent.finished(self, self.stream.finish())
 
     def part_from_connection(self) -> ClientConnection:
         """The connection, which is the caller's from now on: nothing is given back, and nothing closed."""
@@ -226,7 +227,7 @@ class ResponseCore:
             self.stream.drain_buffered()
             if self.stream.state == "closed":
                 self._given_back = True
-                self._agent.finished(self)
+                self._agent.finished(self, self.stream.finish())
             else:
                 self.abandon()
 

@@ -24,13 +24,13 @@ from ..connection.h2_connection import H2Connection
 from ..connection.pool import Pool
 from ..connection.pool_limits import PoolLimits
 from ..connection.tunnel import Authenticate
-from ..errors import ConnectionClosed, ReadError, ReadTimeout, StreamRefused, WriteError
+from ..errors import ConnectionClosed, EngineError, ReadError, ReadTimeout, StreamRefused, WriteError
 from ..wire.decoders import DEFAULT_DECODING_LIMITS, DecodingLimits
 from ..wire.h2_errors import H2Error, H2ErrorCode
 from ..wire.headers import Headers
 from .bodies import RequestBody
 from .origins import Origins
-from .outgoing import Outgoing
+from .outgoing import CallersError, Outgoing
 from .response_core import ResponseCore
 from .timeouts import Timeouts
 from .timings import Timings
@@ -91,10 +91,10 @@ class Sender:
         self.pool.close()
         self.sweep()
 
-    def finished(self, response: ResponseCore) -> None:
-        """Told by a response whose exchange is over."""
+    def finished(self, response: ResponseCore, reusable: bool) -> None:
+        """Told by a response whose exchange is over, and whether the connection takes further ones."""
         self._lent.discard(response)
-        self.pool.release(response.connection, response.stream.finish())
+        self.pool.release(response.connection, reusable)
 
     def abandoned(self, response: ResponseCore) -> None:
         """Told by a response that was given up."""
@@ -123,11 +123,11 @@ class Sender:
         refusals = 0
         body = outgoing.body
         while True:
+            early: list[Headers] = []
+            stream: ClientStream | None = None
             connection, reused = await self.pool.acquire(
                 outgoing.key, deadline, fresh, wait_limit=timeouts.pool, open_limit=timeouts.connect
             )
-            early: list[Headers] = []
-            stream: ClientStream | None = None
             try:
                 timings.connected = self.backend.now()
                 stream = connection.new_stream()
@@ -195,7 +195,10 @@ class Sender:
         # While the server works: what can be done without its answer.
         response = ResponseCore(self, outgoing, stream, reused, deadline, timings, early)
         if outgoing.meanwhile is not None:
-            outgoing.meanwhile()
+            try:
+                outgoing.meanwhile()
+            except EngineError as error:
+                raise CallersError(error) from None
         while not answered:
             answered = _is_final(await stream.read_head(deadline), stream, early)
         timings.head_received = self.backend.now()

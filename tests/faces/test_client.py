@@ -12,6 +12,7 @@ import socket
 import threading
 import tracemalloc
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -417,13 +418,21 @@ class TestHeaders:
         assert calls == ["a", "b", "b"]
         assert len(served) == 3
 
-    def test_exchange_meanwhile_that_fails(self, clients: Clients) -> None:
-        def fail() -> None:
-            raise ValueError("meanwhile")
+    @pytest.mark.parametrize("error", [ValueError("mine"), errors.ReadError("mine"), errors.ConnectionClosed("mine")])
+    def test_exchange_meanwhile_that_fails(self, clients: Clients, site: Site, error: Exception) -> None:
+        """It says nothing about the connection, which would be a reason to send the request again."""
+        calls: list[int] = []
 
-        with RawServer(answering(OK)) as server, clients() as client:
-            with pytest.raises(ValueError, match="meanwhile"):
-                client.exchange("GET", server.url, [], meanwhile=fail)
+        def fail() -> None:
+            calls.append(1)
+            raise error
+
+        with clients() as client:
+            client.get(site.url + "/echo")
+            with pytest.raises(type(error)) as caught:
+                client.exchange("GET", site.url + "/echo", [], meanwhile=fail)
+            assert caught.value is error
+            assert calls == [1]
             assert client.statistics.open == 0
 
     def test_response_headers_have_limits(self, clients: Clients) -> None:
@@ -433,6 +442,24 @@ class TestHeaders:
             with pytest.raises(errors.LimitExceeded):
                 client.get(server.url)
             assert client.statistics.open == 0
+
+
+class _Interrupted(deque[Any]):
+    def popleft(self) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_at_the_end_of_a_body(site: Site) -> None:
+    """No later exchange waits for one whose end was not told to its connection."""
+    with Client() as client:
+        with client.stream("GET", site.url + "/echo") as response:
+            connection: Any = response._core.connection
+            connection.pipeline = _Interrupted(connection.pipeline)
+            with pytest.raises(KeyboardInterrupt):
+                response.take_raw()
+        assert connection.is_closed
+        assert client.statistics.in_use == 0
+        assert not client.get(site.url + "/echo", timeout=5).connection.reused
 
 
 class TestRetries:

@@ -5,11 +5,14 @@ That both ways do the same is shown by the other files of this folder, whose fix
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import logging
 import pickle
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +24,7 @@ from urllib3.util.retry import Retry
 
 from drivetrain.compat.requests_api import EngineAdapter, adapter, clients
 from drivetrain.compat.requests_api.raw_response import RawResponse
+from drivetrain.compat.requests_api.short_way import ShortWay
 from drivetrain.engine import CookieStore, HstsStore
 from tests.compat.requests_api.support import OK, Recorder, answer, describe, session_with
 from tests.support.servers import RawServer, read_head
@@ -165,6 +169,21 @@ def test_hooks_are_called_from_when_they_are_there(
             assert calls == []
 
 
+def test_hooks_that_are_no_attributes(server: RawServer, planned: list[Any]) -> None:
+    class Derived(EngineAdapter):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "build_response":
+                return lambda request, raw: (request, raw)
+            return super().__getattribute__(name)
+
+    with session_with(Derived()) as session:
+        prepared = session.prepare_request(requests.Request("GET", server.url))
+        answered: Any = session.get_adapter(server.url).send(prepared)
+        request, raw = answered
+        assert (request, raw.read()) == (prepared, b"ok")
+    assert len(planned) == 1
+
+
 def test_a_pool_manager_that_is_told_more_is_read(server: RawServer, planned: list[Any]) -> None:
     mounted = EngineAdapter()
     with session_with(mounted) as session:
@@ -295,6 +314,64 @@ def test_nothing_is_sent_twice_after_a_failure(planned: list[Any]) -> None:
         session.get(server.url)
     assert len(heads) == 1
     assert len(planned) == 1
+
+
+@pytest.mark.parametrize("place", ["__init__", "__setattr__"])
+def test_an_error_after_the_answer_is_no_reason_to_send_again(
+    recorder: Recorder, server: RawServer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Such as that of a signal's handler, which may be any."""
+
+    class Failing(requests.models.Response):
+        def __init__(self) -> None:
+            if place == "__init__":
+                raise TimeoutError("alarm")
+            super().__init__()
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "status_code" and value is not None:
+                raise TimeoutError("alarm")
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr(requests, "Response", Failing)
+    retries = Retry(None, read=1, connect=1, other=1, backoff_factor=0)
+    with session_with(EngineAdapter(max_retries=retries)) as session, pytest.raises(TimeoutError, match="alarm"):
+        session.get(server.url)
+    assert len(recorder.heads) == 1
+
+
+def test_what_failed_is_kept_by_nobody() -> None:
+    """Without the garbage collector, that is."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        gc.collect()
+        gc.disable()
+        try:
+            with session_with(EngineAdapter()) as session:
+                prepared = session.prepare_request(requests.Request("GET", url))
+                with contextlib.suppress(requests.ConnectionError):
+                    session.send(prepared)
+                body = weakref.ref(prepared)
+                del prepared
+                assert body() is None
+        finally:
+            gc.enable()
+
+
+def test_an_adapter_that_loses_its_class(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does when another thread takes the engine away from below requests."""
+    mounted = EngineAdapter()
+    is_open = ShortWay.is_open
+
+    def then_another(self: ShortWay, given: Any) -> bool:
+        found = is_open(self, given)
+        given.__class__ = HTTPAdapter
+        return found
+
+    monkeypatch.setattr(ShortWay, "is_open", then_another)
+    with session_with(mounted) as session:
+        assert session.get(server.url).text == "ok"
 
 
 def test_many_threads(recorder: Recorder, server: RawServer) -> None:
