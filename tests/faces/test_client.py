@@ -449,17 +449,17 @@ class _Interrupted(deque[Any]):
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_at_the_end_of_a_body(site: Site) -> None:
+def test_an_interrupt_at_the_end_of_a_body() -> None:
     """No later exchange waits for one whose end was not told to its connection."""
-    with Client() as client:
-        with client.stream("GET", site.url + "/echo") as response:
+    with RawServer(answering(OK)) as server, Client() as client:  # which sends head and body at once
+        with client.stream("GET", server.url) as response:
             connection: Any = response._core.connection
             connection.pipeline = _Interrupted(connection.pipeline)
             with pytest.raises(KeyboardInterrupt):
                 response.take_raw()
         assert connection.is_closed
         assert client.statistics.in_use == 0
-        assert not client.get(site.url + "/echo", timeout=5).connection.reused
+        assert not client.get(server.url, timeout=5).connection.reused
 
 
 class TestRetries:
