@@ -37,7 +37,7 @@ from drivetrain.compat.requests_api.host_field import host_as_written
 from drivetrain.compat.requests_api.limits import TimeoutTable
 from drivetrain.compat.requests_api.originals import WATCHES
 from drivetrain.compat.requests_api.outgoing import fields_of
-from drivetrain.compat.requests_api.passing import replaced_send
+from drivetrain.compat.requests_api.passing import OWN_SENDS, STAND_INS, replaced_send
 from drivetrain.compat.requests_api.pool_log import POOL_LOG
 from drivetrain.engine import Client
 from drivetrain.engine.errors import ClosedError, EngineError
@@ -89,7 +89,7 @@ class ShortWay:
             and all(map(is_, _hooks_of(self._kind), self._hooks))
             and own.keys().isdisjoint(_HOOK_NAMES)
             and HTTPAdapter.get_connection_with_tls_context is GET_POOL
-            and replaced_send(adapter) is None
+            and ((HTTPAdapter.send in OWN_SENDS and not STAND_INS) or replaced_send(adapter) is None)
             and own.get("poolmanager") is manager
             and manager.connection_pool_kw == self._told
             and manager.pool_classes_by_scheme == CLASSES

@@ -55,6 +55,8 @@ class H1ClientMachine(H1Machine):
     # The last authority and its Host line: a connection mostly has one.
     _host = ("", "Host: \r\n")
     _last: _Plain | None = None
+    # What was sent last in the manner of `_last`: fields, and bytes.
+    _again: tuple[list[Field] | None, bytes] = (None, b"")
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -111,6 +113,7 @@ class H1ClientMachine(H1Machine):
             if tuple(name for name, _ in fields[:4]) == _PSEUDO_FIELDS:
                 start, target = f"{method} ", fields[3][1]
                 rest = line[len(start) + len(target) :] + text
+                self._again = (None, b"")
                 self._last = _Plain(version, method, fields[:3], fields[4:], start, rest)
         return output
 
@@ -119,15 +122,22 @@ class H1ClientMachine(H1Machine):
 
         Checking and formatting the same fields again, and finding out what they say, costs more than comparing them.
         """
-        version, method, before, after, start, rest = last
-        if self.version != version or len(fields) < 4 or fields[4:] != after or fields[:3] != before:
+        version = last.version
+        if self.version != version:
             return None
-        name, target = fields[3]
-        # Of the rest, `format_request_line` has more to say.
-        if name != ":path" or not _is_visible(target):
-            return None
-        self.exchanges.append(Exchange(method, version, True))
-        return (start + target + rest).encode("latin-1")
+        known, output = self._again
+        if fields != known:
+            before, after, start, rest = last[2:]
+            if len(fields) < 4 or fields[4:] != after or fields[:3] != before:
+                return None
+            name, target = fields[3]
+            # Of the rest, `format_request_line` has more to say.
+            if name != ":path" or not _is_visible(target):
+                return None
+            output = (start + target + rest).encode("latin-1")
+            self._again = fields[:], output
+        self.exchanges.append(Exchange(last.method, version, True))
+        return output
 
     def _format_start(self, headers: Headers, method: str) -> tuple[str, str]:
         """The request line, and the Host line, empty where the fields have their own."""
