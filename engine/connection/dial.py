@@ -232,7 +232,8 @@ async def _connect(
                 try:
                     stream = await ended.take()
                 except ConnectError as error:
-                    race.failed(running.pop(ended), error)
+                    # Without the frames it came through, for this one among them has the race, which keeps it.
+                    race.failed(running.pop(ended), error.with_traceback(None))
                 else:
                     race.succeeded(running.pop(ended))
                     return stream
@@ -256,7 +257,7 @@ def _start_due(
         try:
             running[backend.start_connect(family, address, local, wanted)] = number
         except ConnectError as error:
-            race.failed(number, error)
+            race.failed(number, error.with_traceback(None))
 
 
 def _failure(race: Race[Any], target: str) -> ConnectError:
