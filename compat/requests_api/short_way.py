@@ -78,7 +78,7 @@ class ShortWay:
         self._timeouts = timeouts
         self._watches = WATCHES[adapter._engine_stands_in]
         # The header fields met last, and what is sent for them: most requests of a program have the same.
-        self._fields: tuple[list[Any], list[tuple[str, str]]] = ([], [])
+        self._fields: tuple[list[Any] | None, list[tuple[str, str]]] = (None, [])
 
     def is_open(self, adapter: Any) -> bool:
         """Whether nobody has anything to say to how `adapter` sends."""
@@ -179,7 +179,7 @@ def find_short_way(adapter: Any, clients: Clients, timeouts: TimeoutTable) -> Sh
 def _is_as_made(kind: type) -> bool:
     """Whether a class has the hooks of requests' adapters, or those of the engine's."""
     hooks = zip(_hooks_of(kind), _ORIGINALS, strict=True)
-    return all(hook is original or hook in DOORS for hook, original in hooks)
+    return all(hook is original or any(hook is door for door in DOORS) for hook, original in hooks)
 
 
 @lru_cache(maxsize=1000)

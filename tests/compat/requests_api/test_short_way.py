@@ -219,6 +219,18 @@ def test_headers_of_another_request_are_not_sent(recorder: Recorder, server: Raw
             assert sorted(sent) == sorted(f"{name}: {value}" for name, value in headers.items())
 
 
+def test_a_request_without_headers(recorder: Recorder, server: RawServer) -> None:
+    """What urllib3 and http.client add is there, in the first request of an adapter too."""
+    for kind in (HTTPAdapter, EngineAdapter):
+        with session_with(kind()) as session:
+            prepared = session.prepare_request(requests.Request("GET", server.url))
+            prepared.headers.clear()
+            assert session.send(prepared).text == "ok"
+    original, ours = recorder.heads
+    assert ours == original
+    assert b"User-Agent: python-urllib3/" in ours
+
+
 def test_a_header_mapping_of_its_own(recorder: Recorder, server: RawServer, planned: list[Any]) -> None:
     class Own(CaseInsensitiveDict[str]):
         pass
