@@ -27,6 +27,7 @@ __all__ = [
     "DOORS",
     "GET_POOL",
     "POOL_KEY",
+    "goes_elsewhere",
     "hands_out_pools",
     "has_begun",
     "is_understood",
@@ -46,7 +47,6 @@ CLASSES = dict(pool_classes_by_scheme)
 DOORS: set[Any] = set()
 """What an adapter's `get_connection_with_tls_context` may be without anybody's way of his own to a pool."""
 
-# What leads to where urllib3 knows no way.
 _ELSEWHERE = frozenset({"dialer", "unix_socket"})
 _CONTEXTS = (ssl.SSLContext, NoneType)
 _UNDERSTOOD = frozenset({"block", "maxsize", "ssl_context"})
@@ -71,31 +71,31 @@ def may_send(adapter: Any, request: PreparedRequest, proxies: Any) -> bool:
     """Whether nobody has put anything below urllib3's pools that has to see a request. Asked for every one."""
     url = request.url or ""
     watch = WATCHES[getattr(adapter, "_engine_stands_in", False)][bool(proxies) or url[:5] == "https"]
-    return watch.unchanged() or is_unix(url) or not _ELSEWHERE.isdisjoint(adapter._engine_options)
+    return watch.unchanged() or is_unix(url) or goes_elsewhere(adapter)
 
 
 def is_understood(adapter: Any) -> bool:
-    """Whether its pool manager is of requests' kind, and what that was told nothing that only urllib3's pools know."""
+    """Whether its pool manager is of requests' kind, and was told nothing that only urllib3's pools know."""
     manager = getattr(adapter, "poolmanager", None)
     return (
         type(manager) is PoolManager
-        and _UNDERSTOOD.issuperset(manager.connection_pool_kw)
+        and _UNDERSTOOD.issuperset(told_of(manager))
         and isinstance(adapter._engine_begun_with[1], _CONTEXTS)
-        and _ELSEWHERE.isdisjoint(adapter._engine_options)
     )
+
+
+def goes_elsewhere(adapter: Any) -> bool:
+    """Whether it has been given a way to where urllib3 knows none."""
+    return not _ELSEWHERE.isdisjoint(adapter._engine_options)
 
 
 def tells_pools(adapter: Any) -> bool:
     """Whether urllib3's pools are told, or made, in a way that is not requests'."""
-    manager: Any = getattr(adapter, "poolmanager", None)
-    told = getattr(manager, "connection_pool_kw", None)
     return (
-        (isinstance(told, dict) and not _UNDERSTOOD.issuperset(told))
-        or not isinstance(adapter._engine_begun_with[1], _CONTEXTS)
+        not is_understood(adapter)
         or getattr(adapter.build_connection_pool_key_attributes, "__func__", None) is not POOL_KEY
         or getattr(adapter.cert_verify, "__func__", None) is not CERT_VERIFY
-        or type(manager) is not PoolManager
-        or manager.pool_classes_by_scheme != CLASSES
+        or adapter.poolmanager.pool_classes_by_scheme != CLASSES
     )
 
 

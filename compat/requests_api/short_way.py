@@ -27,7 +27,9 @@ from drivetrain.compat.requests_api.asking import (
     CLASSES,
     DOORS,
     GET_POOL,
+    goes_elsewhere,
     is_understood,
+    told_of,
 )
 from drivetrain.compat.requests_api.attempts import Failed
 from drivetrain.compat.requests_api.building import Answer
@@ -72,7 +74,7 @@ class ShortWay:
         self._kind = type(adapter)
         self._hooks = _hooks_of(self._kind)
         self._manager = adapter.poolmanager
-        self._told = dict(adapter.poolmanager.connection_pool_kw)
+        self._told = dict(told_of(adapter.poolmanager))
         self._limits = LIMITS(http.client)
         self._clients = clients
         self._timeouts = timeouts
@@ -173,7 +175,9 @@ def find_short_way(adapter: Any, clients: Clients, timeouts: TimeoutTable) -> Sh
     """
     if adapter._engine_hsts is not None or adapter._engine_cookies is not None or adapter._engine_proxy is not None:
         return None
-    return ShortWay(adapter, clients, timeouts) if _is_as_made(type(adapter)) and is_understood(adapter) else None
+    if goes_elsewhere(adapter) or not is_understood(adapter) or not _is_as_made(type(adapter)):
+        return None
+    return ShortWay(adapter, clients, timeouts)
 
 
 def _is_as_made(kind: type) -> bool:
